@@ -1,0 +1,74 @@
+# Every target is one line over the command line; `make help` lists them.
+# Variables, the same everywhere: INPUT OUTPUT RECIPE RUNNER WORKERS ARGS.
+
+OUTPUT  ?= runs/sample
+INPUT   ?=
+RECIPE  ?=
+RUNNER  ?=
+WORKERS ?=
+ARGS    ?=
+
+PYTHON  ?= python3
+BIN     := .venv/bin
+STAMP   := .venv/.ready
+OPTIONS  = $(if $(INPUT),--input $(INPUT)) $(if $(RECIPE),--recipe $(RECIPE)) \
+           $(if $(RUNNER),--runner $(RUNNER)) $(if $(WORKERS),--workers $(WORKERS)) $(ARGS)
+
+# Compilers for fasttext and kenlm; cmake and Boost only for `train-lm` (lmplz).
+DEBIAN_PACKAGES := g++ make cmake python3-venv python3-dev libboost-program-options-dev \
+  libboost-system-dev libboost-thread-dev libboost-test-dev zlib1g-dev libbz2-dev liblzma-dev
+
+.DEFAULT_GOAL := help
+.PHONY: help setup system crawl-filter sample test test-all bench lint clean
+
+help:  ## List the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 16
+
+crawl-filter: $(STAMP)  ## Filter a crawl: the built-in sample, or INPUT=… OUTPUT=… [RECIPE=… RUNNER=… WORKERS=…]
+	@$(BIN)/llama-corpus crawl-filter --output $(OUTPUT)/commoncrawl $(OPTIONS)
+
+sample: $(STAMP)  ## Build the sample crawl and its models again from the sample's texts
+	@$(BIN)/python -m corpus.sample.build_crawl
+	@$(BIN)/python -m pipelines.sample_models
+
+test: $(STAMP)  ## Run the tests (a few minutes)
+	@$(BIN)/python -m pytest -n auto -m "not slow" $(ARGS)
+
+test-all: $(STAMP)  ## Run all tests, the slow ones too
+	@$(BIN)/python -m pytest -n auto $(ARGS)
+
+bench: $(STAMP)  ## Measure MB/s per core by stage, and memory at 1× and 10× input
+	@$(BIN)/python -m tests.bench $(ARGS)
+
+lint: $(STAMP)  ## Check style and types
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+setup: $(STAMP)  ## Make .venv with everything the project needs
+
+$(STAMP): pyproject.toml
+	@$(MAKE) --no-print-directory system
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "Installing Python packages (fasttext and kenlm are compiled: 3 to 5 minutes the first time) …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@$(BIN)/python -m corpus.kernels
+	@touch $@
+
+# Debian packages: installed when root, named when not.
+system:
+	@command -v dpkg-query >/dev/null || exit 0; \
+	missing=$$(for p in $(DEBIAN_PACKAGES); do \
+	  dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done); \
+	test -z "$$missing" && exit 0; \
+	if [ "$$(id -u)" = 0 ]; then \
+	  echo "Installing Debian packages:" $$missing; \
+	  export DEBIAN_FRONTEND=noninteractive; \
+	  apt-get -qq update && apt-get -qq install -y --no-install-recommends $$missing >/dev/null; \
+	else \
+	  echo "These Debian packages are not installed (if the next step fails, install them):"; \
+	  echo "  sudo apt-get install" $$missing; \
+	fi
+
+clean:  ## Delete what tools wrote (.venv and runs stay)
+	@rm -rf build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@find corpus pipelines tokenizer trainer tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""What a document is and what is done to its text; knows no engine."""

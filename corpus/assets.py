@@ -1,0 +1,179 @@
+"""Model files: from the address in the recipe to a verified file in the local cache.
+
+In: the recipe's `Asset` entries (address, SHA-256, licence). Out: local paths, and the SHA-256 that
+manifests record as the file's identity. A file in the cache has its hash in its folder's name, so two
+recipes, or two processes at once, never disagree about what a path holds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from importlib import resources
+from pathlib import Path
+from typing import Callable, Iterable, Mapping
+
+from corpus import downloads, storage
+from corpus.errors import UserError
+from corpus.recipe import Asset
+
+CACHE_VARIABLE = "LLAMA_CORPUS_CACHE"
+
+_CHUNK_BYTES = 1 << 20
+
+# (path, size, modification time in ns) -> SHA-256: a model is read through once a process, not once a use.
+_hashes: dict[tuple[str, int, int], str] = {}
+
+
+def cache_directory() -> Path:
+    """Where downloads and built tools are kept: `LLAMA_CORPUS_CACHE`, else the user's cache directory."""
+    chosen = os.environ.get(CACHE_VARIABLE)
+    if chosen:
+        return Path(chosen).expanduser().absolute()
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "llama-corpus"
+    # XDG Base Directory Specification: an unset or relative value means ~/.cache.
+    xdg = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    return (xdg if xdg.is_absolute() else Path.home() / ".cache") / "llama-corpus"
+
+
+def fetch(name: str, asset: Asset) -> str:
+    """Local path of an asset, downloaded if it is not yet there, with the SHA-256 that the recipe names.
+
+    Addresses: `https://…`, `http://…`; `pypi:project==version/path/in/the/wheel`;
+    `sample:path` below `corpus/sample/`; anything else is a local path, taken as it stands.
+
+    Args:
+        name: the asset's key in the recipe's `assets` table, for messages.
+        asset: its entry.
+
+    Raises:
+        UserError: no address is given, the file cannot be had, or it is not the one expected.
+    """
+    if not asset.url:
+        raise UserError(
+            f"asset {name!r} has no address: set assets.{name}.url in the recipe. Models of your own come from "
+            "`llama-corpus train-classifier` (the Wikipedia-reference classifier, of which none is published), "
+            "`train-lm` (language models) and `calibrate` (cut-offs)"
+        )
+    if asset.url.startswith("sample:"):
+        local = resources.files("corpus") / "sample" / asset.url.removeprefix("sample:")
+        return _verified_in_place(name, asset, Path(str(local)))
+    download = _downloader(asset.url)
+    if download is None:
+        return _verified_in_place(name, asset, Path(asset.url))
+    if not asset.sha256:
+        raise UserError(
+            f"asset {name!r}: {asset.url} is not a file of your own, so the recipe must name its checksum: "
+            f"set assets.{name}.sha256"
+        )
+    return _cached(name, asset, download)
+
+
+def identity(asset: Asset) -> str:
+    """SHA-256 of an asset's content, for manifests: the recipe's, or that of the user's own local file.
+
+    Raises:
+        UserError: as `fetch`, where the recipe names no checksum and the file must be read.
+    """
+    return asset.sha256 or file_sha256(fetch(asset.url or "(unnamed)", asset))
+
+
+def preflight(assets: Mapping[str, Asset], names: Iterable[str]) -> dict[str, str]:
+    """Fetch all assets that a run needs, before any work starts.
+
+    Args:
+        assets: the recipe's `assets` table.
+        names: the keys that the run uses.
+
+    Returns:
+        Local path by name.
+
+    Raises:
+        UserError: one message that names every asset that cannot be had, and why.
+    """
+    paths: dict[str, str] = {}
+    problems: list[str] = []
+    for name in dict.fromkeys(names):
+        if name not in assets:
+            problems.append(f"asset {name!r} is named by the recipe but has no entry: add [assets.{name}]")
+            continue
+        try:
+            paths[name] = fetch(name, assets[name])
+        except UserError as error:
+            problems.append(str(error))
+    if problems:
+        raise UserError("\n".join(problems))
+    return paths
+
+
+def file_sha256(path: str | Path) -> str:
+    """SHA-256 of a local file as 64 hex digits; computed once a process while the file stays the same."""
+    stat = os.stat(path)
+    key = (os.path.abspath(path), stat.st_size, stat.st_mtime_ns)
+    if key not in _hashes:
+        with open(path, "rb") as f:
+            _hashes[key] = hashlib.file_digest(f, "sha256").hexdigest()
+    return _hashes[key]
+
+
+def _cached(name: str, asset: Asset, download: Callable[[str, Path], None]) -> str:
+    """The asset's place in the cache, filled if it is empty."""
+    basename = asset.url.rsplit("/", 1)[-1].split("?", 1)[0] or name
+    place = cache_directory() / "assets" / asset.sha256 / basename
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with downloads.exclusive(place.with_name(basename + ".lock")):
+        if not place.is_file():
+            _fill(name, asset, place, download)
+    found = file_sha256(place)
+    if found != asset.sha256:
+        # It was whole when we gave it its name, so it is damaged, or was put there by hand.
+        raise UserError(f"{_wrong_checksum(name, asset, str(place), found)}; delete it to fetch it again")
+    return str(place)
+
+
+def _fill(name: str, asset: Asset, place: Path, download: Callable[[str, Path], None]) -> None:
+    """Download to a neighbouring name, check, rename."""
+    partial = place.with_name(place.name + ".partial")
+    for resumed in (partial.is_file(), False):
+        try:
+            download(asset.url, partial)
+        except downloads.DownloadError as error:
+            raise UserError(
+                f"asset {name!r}: cannot fetch {asset.url}: {error}. Without a connection, put the file by hand "
+                f"at {place}, or set assets.{name}.url to a local path"
+            ) from error
+        found = file_sha256(partial)
+        if found == asset.sha256:
+            os.replace(partial, place)
+            return
+        partial.unlink()
+        if not resumed:  # else the rest of another version may have been joined on: once more, from zero
+            raise UserError(_wrong_checksum(name, asset, asset.url, found))
+
+
+def _downloader(url: str) -> Callable[[str, Path], None] | None:
+    if url.startswith(("https://", "http://")):
+        return downloads.from_web
+    if url.startswith("pypi:"):
+        return downloads.from_wheel
+    if not storage.is_local(url):
+        raise UserError(f"address {url!r}: use https://, http://, pypi:, sample: or a local path")
+    return None
+
+
+def _verified_in_place(name: str, asset: Asset, path: Path) -> str:
+    """A file that is used where it lies."""
+    if not path.is_file():
+        raise UserError(f"asset {name!r}: there is no file {path} (assets.{name}.url = {asset.url!r})")
+    if asset.sha256:
+        found = file_sha256(path)
+        if found != asset.sha256:
+            raise UserError(_wrong_checksum(name, asset, str(path), found))
+    return str(path)
+
+
+def _wrong_checksum(name: str, asset: Asset, file: str, found: str) -> str:
+    return f"asset {name!r}: {file} is not the expected file: sha256 expected {asset.sha256}, got {found}"
+

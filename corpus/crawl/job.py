@@ -1,0 +1,225 @@
+"""What a crawl-filter run is: its folder, recipe, models and splits, and the identity of every part.
+
+Small and picklable: an engine sends it to its workers with each task.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from typing import Any
+
+from corpus import assets
+from corpus.decide import Cutoffs, Removals, read_removals
+from corpus.errors import UserError
+from corpus.inputs import Split
+from corpus.parts import PartSpec
+from corpus.recipe import CommonCrawl, Recipe, digest
+from corpus.training.cutoffs import load_cutoffs
+
+SOURCE = "commoncrawl"
+STAGES = ("index", "dedup", "annotate", "decide", "export")
+# Where a stage's Parquet goes.
+FOLDERS = {"annotate": "annotated", "decide": "decisions", "export": "documents"}
+
+# Raised by hand when a stage's code changes what it writes.
+VERSIONS = {"index": 1, "dedup": 1, "annotate": 1, "decide": 1, "export": 1}
+# Libraries whose version shapes a stage's bytes.
+_LIBRARIES = {
+    "index": ("pyarrow", "fastwarc", "resiliparse", "xxhash"),
+    "dedup": (),
+    "annotate": ("pyarrow", "fastwarc", "fasttext", "kenlm", "sentencepiece"),
+    "decide": ("pyarrow",),
+    "export": ("pyarrow",),
+}
+# Distinct line keys (8 bytes each) that a byte of compressed WET makes, for the number of buckets only:
+# a bucket that holds more is merged in several passes.
+_KEY_BYTES_PER_RAW_BYTE = 0.25
+
+
+@dataclass(frozen=True)
+class Scope:
+    """The splits that are deduplicated against each other, and its number of buckets.
+
+    `kind` is ``paragraphs`` (line keys) or ``ids`` (record ids).
+    """
+
+    kind: str
+    name: str
+    buckets: int
+    splits: tuple[int, ...]
+
+    def part_name(self, bucket: int) -> str:
+        """Name of the answer part of one bucket."""
+        return f"{self.kind}-{self.name}-{bucket:05d}"
+
+
+@dataclass(frozen=True)
+class CrawlJob:
+    """A run of the crawl filter.
+
+    Attributes:
+        root: folder or address that the run writes to.
+        recipe: the whole recipe.
+        model_hashes: sha256 of every asset the recipe uses, by name.
+    """
+
+    root: str
+    recipe: Recipe
+    model_hashes: dict[str, str]
+
+    @property
+    def settings(self) -> CommonCrawl:
+        """The recipe's block for this source."""
+        return self.recipe.commoncrawl
+
+    def path_of(self, asset: str) -> str:
+        """Local path of an asset, fetched to this machine's cache if need be."""
+        return assets.fetch(asset, self.recipe.assets[asset])
+
+    def stage_settings(self, stage: str) -> dict[str, Any]:
+        """What of the recipe, the models and the libraries shapes a stage's output."""
+        s = self.settings
+        chosen: dict[str, Any] = {}
+        if stage == "index":
+            chosen = {
+                "limits": asdict(self.recipe.limits),
+                "min_chars": s.min_chars,
+                "batch_bytes": s.batch_bytes,
+                "hash": s.dedup.hash,
+            }
+        elif stage == "dedup":
+            chosen = {"dedup": asdict(s.dedup)}
+        elif stage == "annotate":
+            chosen = {
+                "policy": s.dedup.policy,
+                "language": asdict(s.language),
+                "perplexity": sorted(s.perplexity.models) if s.perplexity else None,
+                "reference": s.reference.languages if s.reference else None,
+                "rejected": s.export.rejected,
+                "models": {name: self.model_hashes[name] for name in annotator_assets(s)},
+            }
+        elif stage == "decide":
+            chosen = {
+                "min_score": s.language.min_score,
+                "languages": s.language.keep,
+                "cutoffs": {k: asdict(c) for k, c in self.cutoffs().items()},
+                "classified": s.reference.languages if s.reference else None,
+                "decide": asdict(s.decide),
+                "removals": [digest(sorted(map(sorted, asdict(self.removals()).values())))],
+            }
+        elif stage == "export":
+            chosen = {"splits_per_file": s.export.splits_per_file}
+        chosen["libraries"] = {name: version(name) for name in _LIBRARIES[stage]}
+        return chosen
+
+    def spec(
+        self, stage: str, name: str, inputs: Sequence[Any], local_inputs: Sequence[str] = ()
+    ) -> PartSpec:
+        """Identity of one part of a stage."""
+        return PartSpec(
+            stage, name, VERSIONS[stage], self.stage_settings(stage), tuple(inputs), tuple(local_inputs)
+        )
+
+    def cutoffs(self) -> dict[str, Cutoffs]:
+        """Cut-offs of each language that has a language model.
+
+        Raises:
+            UserError: a language has neither cut-offs of its own nor a column in the cut-off file.
+        """
+        perplexity = self.settings.perplexity
+        if perplexity is None:
+            return {}
+        table = load_cutoffs(self.path_of(perplexity.cutoffs)) if perplexity.cutoffs else {}
+        found = {}
+        for language, model in perplexity.models.items():
+            if model.head is not None and model.middle is not None:
+                found[language] = Cutoffs(model.head, model.middle)
+            elif language in table:
+                column = table[language]
+                found[language] = Cutoffs(
+                    float(column[perplexity.head_percentile]), float(column[perplexity.middle_percentile])
+                )
+            else:
+                raise UserError(
+                    f"no perplexity cut-offs for language {language!r}: give head and middle in "
+                    f"[commoncrawl.perplexity.models.{language}], or a cut-off file that has it "
+                    "(llama-corpus calibrate writes one)"
+                )
+        return found
+
+    def removals(self) -> Removals:
+        """The recipe's removal lists, read."""
+        return read_removals(self.settings.decide.removals)
+
+
+def annotator_assets(settings: CommonCrawl) -> list[str]:
+    """Names of the models that the annotators load."""
+    names = [settings.language.model]
+    if settings.perplexity:
+        for model in settings.perplexity.models.values():
+            names += [model.sentencepiece, model.kenlm]
+    if settings.reference:
+        names.append(settings.reference.model)
+    return sorted(set(names))
+
+
+def needed_assets(settings: CommonCrawl) -> list[str]:
+    """Names of all assets a run uses."""
+    extra = [settings.perplexity.cutoffs] if settings.perplexity and settings.perplexity.cutoffs else []
+    return sorted({*annotator_assets(settings), *extra})
+
+
+def prepare(root: str, recipe: Recipe) -> CrawlJob:
+    """Fetch and check the models and lists that a recipe names; all that is missing is told at once.
+
+    Raises:
+        UserError: an asset is not in the recipe's table, or cannot be had.
+    """
+    names = needed_assets(recipe.commoncrawl)
+    unknown = [name for name in names if name not in recipe.assets]
+    if unknown:
+        raise UserError(
+            f"recipe {recipe.name} names models that its [assets] table lacks: {', '.join(unknown)}"
+        )
+    assets.preflight(recipe.assets, names)
+    hashes = {name: assets.identity(name, recipe.assets[name]) for name in names}
+    job = CrawlJob(root, recipe, hashes)
+    job.cutoffs()
+    job.removals()
+    return job
+
+
+def scopes(settings: CommonCrawl, splits: Sequence[Split]) -> list[Scope]:
+    """The deduplication scopes of a run: paragraphs by the recipe's scope, record ids over all."""
+    groups: dict[str, list[Split]] = defaultdict(list)
+    for split in splits:
+        dump = split.dump or "crawl"
+        name = {"block": f"{dump}-block-{split.block:04d}", "dump": dump, "global": "all"}
+        groups[name[settings.dedup.scope]].append(split)
+    found = [
+        Scope("paragraphs", name, _buckets(members, settings), tuple(s.ordinal for s in members))
+        for name, members in groups.items()
+    ]
+    ids = Scope("ids", "all", _buckets(splits, settings, share=0.05), tuple(s.ordinal for s in splits))
+    return [*found, ids]
+
+
+def _buckets(splits: Sequence[Split], settings: CommonCrawl, share: float = 1.0) -> int:
+    """Number of buckets, a power of two, for about `bucket_bytes` each."""
+    keys_bytes = sum(s.bytes for s in splits) * _KEY_BYTES_PER_RAW_BYTE * share
+    buckets = 1
+    while buckets * settings.dedup.bucket_bytes < keys_bytes:
+        buckets *= 2
+    return buckets
+
+
+def export_groups(splits: Sequence[int], settings: CommonCrawl) -> dict[int, list[int]]:
+    """Which splits' kept documents share export files: group → ordinals."""
+    groups: dict[int, list[int]] = defaultdict(list)
+    for ordinal in splits:
+        groups[ordinal // settings.export.splits_per_file].append(ordinal)
+    return dict(groups)
+

@@ -1,0 +1,200 @@
+"""Decisions: annotated columns and the recipe's thresholds → kept, or the first reason against.
+
+In: a batch of annotated pages (no text needed). Out: a `DECISION` batch, row by row. Nothing here
+looks at text, so a changed threshold is cheap to try.
+"""
+
+from __future__ import annotations
+
+import gzip
+import re
+from dataclasses import dataclass
+from typing import Iterable, Mapping
+from urllib.parse import urlsplit
+
+import numpy as np
+import pyarrow as pa
+import xxhash
+
+from corpus import storage
+from corpus.errors import UserError
+from corpus.recipe import CommonCrawl
+from corpus.schema import DECISION
+
+# The columns a decision looks at.
+COLUMNS = (
+    "id",
+    "key",
+    "language",
+    "lid_v1_score",
+    "paragraphs_v1_reason",
+    "perplexity_v1",
+    "reference_v1",
+)
+_ID = re.compile(r"[0-9a-f]{32}")
+_HELD_OUT_SEED = 0x6865_6C64  # "held"; a hash of its own, so that no other use of ids correlates
+
+
+@dataclass(frozen=True)
+class Removals:
+    """Ids, URLs (exact) and domains (with all below them) that must not be in the corpus."""
+
+    ids: frozenset[str] = frozenset()
+    urls: frozenset[str] = frozenset()
+    domains: frozenset[str] = frozenset()
+
+    def has(self, id_: str, url: str | None) -> bool:
+        """Whether a page is on the list."""
+        if id_ in self.ids or url in self.urls:
+            return True
+        if not self.domains or not url:
+            return False
+        try:
+            host = urlsplit(url).hostname or ""
+        except ValueError:  # not a URL that has a host, so in no domain
+            return False
+        labels = host.split(".")
+        return any(".".join(labels[i:]) in self.domains for i in range(len(labels)))
+
+
+def read_removals(paths: Iterable[str]) -> Removals:
+    """Read removal lists: one id (32 hex digits), URL or domain a line; `#` begins a comment line.
+
+    Raises:
+        UserError: a list is missing or a line is none of the three.
+    """
+    ids, urls, domains = set(), set(), set()
+    for path in paths:
+        try:
+            data = storage.read_bytes(path)
+        except OSError as error:
+            raise UserError(f"removal list {path} cannot be read: {error}") from error
+        text = (gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data).decode("utf-8")
+        for number, line in enumerate(text.splitlines(), 1):
+            entry = line.strip()
+            if not entry or entry.startswith("#"):
+                continue
+            if _ID.fullmatch(entry):
+                ids.add(entry)
+            elif "://" in entry:
+                urls.add(entry)
+            elif re.fullmatch(r"[\w-]+(\.[\w-]+)+", entry):
+                domains.add(entry.lower())
+            else:
+                raise UserError(f"{path}:{number}: {entry!r} is no id, URL or domain")
+    return Removals(frozenset(ids), frozenset(urls), frozenset(domains))
+
+
+@dataclass(frozen=True)
+class Cutoffs:
+    """Perplexity cut-offs of one language: head below the first, middle below the second."""
+
+    head: float
+    middle: float
+
+
+def decide(
+    batch: pa.RecordBatch, settings: CommonCrawl, cutoffs: Mapping[str, Cutoffs], removals: Removals
+) -> pa.RecordBatch:
+    """Decide a batch of annotated pages.
+
+    The first reason against a page, in this order: ``removed``; ``short``, ``all_duplicate`` (as the
+    annotated part says); ``language_score`` (below the threshold), ``language`` (not kept);
+    ``perplexity`` (its bucket is not kept); ``reference`` (classifier below the threshold).
+
+    Args:
+        batch: rows with at least `COLUMNS`.
+        cutoffs: by language; a language without an LM goes to bucket ``all`` (CCNet).
+
+    Raises:
+        UserError: a value that the thresholds need was not annotated.
+    """
+    ids = batch.column("id").to_pylist()
+    urls = batch.column("key").to_pylist()
+    languages = batch.column("language").to_pylist()
+    n = len(ids)
+    found = batch.column("paragraphs_v1_reason").to_pylist()
+    score = _floats(batch, "lid_v1_score")
+    perplexity = _floats(batch, "perplexity_v1")
+    reference = _floats(batch, "reference_v1")
+    keep_languages = set(settings.language.keep)
+    classified = set(settings.reference.languages) if settings.reference else set()
+
+    has_text = np.array([reason is None for reason in found], dtype=bool)
+    wanted = np.array([language in keep_languages for language in languages], dtype=bool)
+    scored = score >= settings.language.min_score  # NaN: False
+    candidate = has_text & wanted & scored
+    bucket = [
+        _bucket(languages[i], perplexity[i], settings, cutoffs) if candidate[i] else None for i in range(n)
+    ]
+    needs_reference = candidate & np.array([language in classified for language in languages], dtype=bool)
+    _require(needs_reference & np.isnan(reference), "reference_v1", ids)
+
+    kept_buckets = set(settings.decide.buckets)
+    reasons: list[str | None] = []
+    for i in range(n):
+        if removals.has(ids[i], urls[i]):
+            reasons.append("removed")
+        elif found[i] is not None:
+            reasons.append(found[i])
+        elif not scored[i]:
+            reasons.append("language_score")
+        elif not wanted[i]:
+            reasons.append("language")
+        elif bucket[i] not in kept_buckets:
+            reasons.append("perplexity")
+        elif needs_reference[i] and reference[i] < settings.decide.min_reference:
+            reasons.append("reference")
+        else:
+            reasons.append(None)
+    held_out = [
+        reason is None and _uniform(id_) < settings.decide.held_out
+        for id_, reason in zip(ids, reasons, strict=True)
+    ]
+    columns = [
+        pa.array(ids, pa.string()),
+        pa.array([reason is None for reason in reasons], pa.bool_()),
+        pa.array(reasons, pa.string()),
+        pa.array(languages, pa.string()),
+        pa.array(bucket, pa.string()),
+        pa.array(held_out, pa.bool_()),
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=DECISION)
+
+
+def _bucket(
+    language: str, perplexity: float, settings: CommonCrawl, cutoffs: Mapping[str, Cutoffs]
+) -> str:
+    if settings.perplexity is None or language not in settings.perplexity.models:
+        return "all"
+    if np.isnan(perplexity):
+        raise UserError(
+            f"column perplexity_v1 is empty for pages in {language!r} that this recipe keeps: they were "
+            "annotated under another recipe; run crawl-filter with this recipe into another --output"
+        )
+    cutoff = cutoffs[language]
+    if perplexity < cutoff.head:
+        return "head"
+    return "middle" if perplexity < cutoff.middle else "tail"
+
+
+def _require(missing: np.ndarray, column: str, ids: list[str]) -> None:
+    if missing.any():
+        first = ids[int(np.argmax(missing))]
+        raise UserError(
+            f"column {column} is empty for {int(missing.sum())} pages that this recipe keeps (first: "
+            f"{first}): they were annotated under another recipe; run crawl-filter with this recipe "
+            "into another --output"
+        )
+
+
+def _floats(batch: pa.RecordBatch, name: str) -> np.ndarray:
+    if batch.schema.get_field_index(name) < 0:
+        return np.full(batch.num_rows, np.nan)
+    column = batch.column(name).cast(pa.float64())
+    return np.asarray(column.fill_null(float("nan")).to_numpy(zero_copy_only=False))
+
+
+def _uniform(id_: str) -> float:
+    """A number in [0, 1) that depends on the id alone."""
+    return float(xxhash.xxh3_64_intdigest(id_, seed=_HELD_OUT_SEED)) / 2.0**64

@@ -1,0 +1,1 @@
+"""Deduplication: of paragraphs, later of whole and near-duplicate documents."""

@@ -1,0 +1,387 @@
+"""Part files: written whole, committed by a record, consolidated into a manifest, verified on demand.
+
+A stage turns inputs into parts. A part is one or more files below the run's root, and its record
+(``STAGE/NAME.part.json``) is written after them: a part without a record does not exist. The record's
+``part`` section is the same on every machine and run; what differs (times, hosts, the inputs'
+modification times) lies in its ``local`` section, outside every digest.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import platform
+import resource
+import socket
+import time
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from typing import IO, Any, Callable, Iterable, Iterator, Sequence
+
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from corpus import storage
+from corpus.errors import CorruptPartError
+from corpus.recipe import digest
+from corpus.schema import BAD_RECORD
+from corpus.tally import Tally
+
+RECORD_SUFFIX = ".part.json"
+_ROW_GROUP_BYTES = 32 << 20
+_DICTIONARY_COLUMNS = frozenset({"source", "language", "file", "license", "bucket", "reason", "stage"})
+# Parts a manifest.json lists itself; more go to Parquet beside it.
+_MANIFEST_ENTRIES = 10_000
+
+
+@dataclass(frozen=True)
+class PartFile:
+    """A file of a part: path below the run's root, rows (0 where it has none), bytes, sha256."""
+
+    path: str
+    rows: int
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Part:
+    """A committed part. `key` is the digest of all that shapes it: stage version, settings, inputs."""
+
+    stage: str
+    name: str
+    key: str
+    files: tuple[PartFile, ...]
+    counters: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the whole record: equal digests mean equal bytes."""
+        return digest(asdict(self))
+
+    def file(self, ending: str) -> PartFile | None:
+        """The part's file whose path ends so, or None."""
+        return next((f for f in self.files if f.path.endswith(ending)), None)
+
+
+@dataclass(frozen=True)
+class PartSpec:
+    """What a part is to be made of, known before the work.
+
+    Attributes:
+        stage, name: where it lies.
+        version: hand-raised integer of the stage's code.
+        settings: plain data that shapes the output: recipe block, model hashes, library versions.
+        inputs: digests or (path, size) of the inputs; the same wherever they lie.
+        local_inputs: etags and modification times; a change redoes the part but is in no digest.
+    """
+
+    stage: str
+    name: str
+    version: int
+    settings: Any
+    inputs: tuple[Any, ...]
+    local_inputs: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """Digest of all that shapes the part's bytes."""
+        return digest([self.stage, self.name, self.version, self.settings, self.inputs])
+
+
+class ParquetSink:
+    """Parquet (zstd) whose row groups close by bytes of data, whatever the size of the batches."""
+
+    def __init__(self, file: IO[bytes], schema: pa.Schema) -> None:
+        self.rows = 0
+        self._schema = schema
+        self._pending: list[pa.RecordBatch] = []
+        self._pending_bytes = 0
+        dictionary = [name for name in schema.names if name in _DICTIONARY_COLUMNS]
+        self._writer = pq.ParquetWriter(
+            file, schema, compression="zstd", compression_level=3, use_dictionary=dictionary or False
+        )
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Append a batch of the sink's schema."""
+        if batch.num_rows == 0:
+            return
+        self._pending.append(batch)
+        self._pending_bytes += batch.nbytes
+        self.rows += batch.num_rows
+        if self._pending_bytes >= _ROW_GROUP_BYTES:
+            self._flush()
+
+    def close(self) -> None:
+        """Write the last row group and the footer."""
+        self._flush()
+        self._writer.close()
+
+    def _flush(self) -> None:
+        if self._pending:
+            table = pa.Table.from_batches(self._pending, self._schema)
+            self._writer.write_table(table, row_group_size=table.num_rows)
+            self._pending.clear()
+            self._pending_bytes = 0
+
+
+class _HashingFile:
+    """A binary file object that hashes and counts what passes through it."""
+
+    def __init__(self, inner: IO[bytes]) -> None:
+        self._inner = inner
+        self.sha256 = hashlib.sha256()
+        self.bytes = 0
+        self.closed = False
+
+    def write(self, data: Any) -> int:
+        view = memoryview(data)
+        self.sha256.update(view)
+        self.bytes += view.nbytes
+        self._inner.write(view)
+        return view.nbytes
+
+    def tell(self) -> int:
+        return self.bytes
+
+    def flush(self) -> None:
+        self._inner.flush()
+
+    def readable(self) -> bool:
+        return False
+
+    def writable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return False
+
+    def close(self) -> None:
+        """The file below is closed by the storage layer that opened it."""
+
+
+class PartWriter:
+    """Writes the files of one part and counts; made by `commit_part` and handed to the stage's work."""
+
+    def __init__(self, root: str, spec: PartSpec) -> None:
+        self._root = root
+        self._spec = spec
+        self._files: list[PartFile] = []
+        self._stack = contextlib.ExitStack()
+        self._bad: ParquetSink | None = None
+        self.tally = Tally(self._write_bad)
+
+    @contextlib.contextmanager
+    def file(self, path: str, rows: Callable[[], int] = lambda: 0) -> Iterator[IO[bytes]]:
+        """Open a file of the part, by its path below the root; it appears when the block ends."""
+        with storage.write(storage.join(self._root, path)) as inner:
+            hashing = _HashingFile(inner)
+            yield hashing  # type: ignore[misc]
+        self._files.append(PartFile(path, rows(), hashing.bytes, hashing.sha256.hexdigest()))
+
+    @contextlib.contextmanager
+    def parquet(self, path: str, schema: pa.Schema) -> Iterator[ParquetSink]:
+        """Open a Parquet file of the part."""
+        sinks: list[ParquetSink] = []
+        with self.file(path, rows=lambda: sinks[0].rows) as f:
+            sinks.append(ParquetSink(f, schema))
+            yield sinks[0]
+            sinks[0].close()
+
+    def _write_bad(self, batch: pa.RecordBatch) -> None:
+        if self._bad is None:
+            path = f"bad/{self._spec.stage}-{self._spec.name}.parquet"
+            self._bad = self._stack.enter_context(self.parquet(path, BAD_RECORD))
+        self._bad.write(batch)
+
+    def __enter__(self) -> PartWriter:
+        self._stack.__enter__()
+        return self
+
+    def __exit__(self, *exc: Any) -> None:
+        if exc[0] is None:
+            self.tally.flush()
+        self._stack.__exit__(*exc)
+
+    def part(self) -> Part:
+        """The part as written, once every file is closed."""
+        counters = {k: v for k, v in sorted(self.tally.counters.items()) if v}
+        files = tuple(sorted(self._files, key=lambda f: f.path))
+        return Part(self._spec.stage, self._spec.name, self._spec.key, files, counters)
+
+
+def commit_part(root: str, spec: PartSpec, work: Callable[[PartWriter], None]) -> Part:
+    """Make a part, or return it as it lies if its record matches the spec.
+
+    Args:
+        root: the run's folder or address.
+        spec: what the part is made of.
+        work: writes the part's files through the writer it is given.
+    """
+    done = read_record(root, spec.stage, spec.name)
+    if done is not None and _matches(root, done, spec):
+        return done[0]
+    if done is not None:
+        remove_part(root, done[0])
+    wall, cpu = time.monotonic(), time.process_time()
+    with PartWriter(root, spec) as writer:
+        work(writer)
+    part = writer.part()
+    local = {
+        "inputs": list(spec.local_inputs),
+        "wall_seconds": round(time.monotonic() - wall, 3),
+        "cpu_seconds": round(time.process_time() - cpu, 3),
+        "peak_rss_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "host": socket.gethostname(),
+        "python": platform.python_version(),
+        "root": os.path.abspath(root) if storage.is_local(root) else root,
+    }
+    data = orjson.dumps({"part": asdict(part), "local": local}, option=orjson.OPT_INDENT_2)
+    storage.write_bytes(_record_path(root, spec.stage, spec.name), data)
+    return part
+
+
+def read_record(root: str, stage: str, name: str) -> tuple[Part, dict[str, Any]] | None:
+    """A part's record and its local section, or None where there is no valid one."""
+    path = _record_path(root, stage, name)
+    try:
+        raw = orjson.loads(storage.read_bytes(path))
+    except FileNotFoundError:
+        return None
+    except orjson.JSONDecodeError as error:
+        raise CorruptPartError(f"{path} is not valid JSON ({error}): delete it and run again") from error
+    return _part(raw["part"]), raw["local"]
+
+
+def records(root: str, stage: str) -> list[tuple[Part, dict[str, Any]]]:
+    """All committed parts of a stage, by name."""
+    folder = storage.join(root, stage)
+    names = [
+        os.path.basename(f.path).removesuffix(RECORD_SUFFIX)
+        for f in storage.find(storage.join(folder, "*" + RECORD_SUFFIX))
+    ]
+    found = [read_record(root, stage, name) for name in sorted(names)]
+    return [record for record in found if record is not None]
+
+
+def remove_part(root: str, part: Part) -> None:
+    """Delete a part: its record first, so that it is never seen half there."""
+    storage.remove(_record_path(root, part.stage, part.name))
+    for file in part.files:
+        storage.remove(storage.join(root, file.path))
+
+
+def write_manifest(root: str, stage: str, parts: Sequence[Part], extra: dict[str, Any]) -> str:
+    """Consolidate a stage's parts into its ``manifest.json``; returns the manifest's sha256.
+
+    Records of parts that are no longer in the plan are deleted with their files.
+    """
+    planned = {p.name for p in parts}
+    for part, _ in records(root, stage):
+        if part.name not in planned:
+            remove_part(root, part)
+    entries = [asdict(p) for p in sorted(parts, key=lambda p: p.name)]
+    body: dict[str, Any] = {"stage": stage, **extra, "counters": sum_counters(parts), "parts": len(entries)}
+    if len(entries) > _MANIFEST_ENTRIES:
+        table = pa.table(
+            {
+                "name": [e["name"] for e in entries],
+                "part": [orjson.dumps(e, option=orjson.OPT_SORT_KEYS).decode() for e in entries],
+            }
+        )
+        with storage.write(storage.join(root, stage, "manifest.parts.parquet")) as f:
+            pq.write_table(table, f, compression="zstd")
+        body["entries_sha256"] = digest(entries)
+    else:
+        body["entries"] = entries
+    data = orjson.dumps(body, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS)
+    storage.write_bytes(storage.join(root, stage, "manifest.json"), data)
+    return hashlib.sha256(data).hexdigest()
+
+
+def read_manifest(root: str, stage: str) -> tuple[dict[str, Any], list[Part]]:
+    """A stage's manifest and its parts.
+
+    Raises:
+        FileNotFoundError: the stage has not been finished.
+        CorruptPartError: the manifest or its list of parts was altered.
+    """
+    path = storage.join(root, stage, "manifest.json")
+    try:
+        body = orjson.loads(storage.read_bytes(path))
+    except orjson.JSONDecodeError as error:
+        raise CorruptPartError(f"{path} is not valid JSON ({error}); run the stage again") from error
+    if "entries" in body:
+        return body, [_part(e) for e in body["entries"]]
+    beside = storage.join(root, stage, "manifest.parts.parquet")
+    with storage.open_read(beside) as f:
+        entries = [orjson.loads(row) for row in pq.read_table(f)["part"].to_pylist()]
+    if digest(entries) != body["entries_sha256"]:
+        raise CorruptPartError(f"{beside} does not match {path}; run the stage again")
+    return body, [_part(e) for e in entries]
+
+
+def sum_counters(parts: Iterable[Part]) -> dict[str, int]:
+    """Counters of all parts added up, by name."""
+    total: Counter[str] = Counter()
+    for part in parts:
+        total.update(part.counters)
+    return dict(sorted(total.items()))
+
+
+def check_file(root: str, file: PartFile) -> str | None:
+    """What is wrong with a file (missing, size unless −1, sha256), or None."""
+    path = storage.join(root, file.path)
+    try:
+        size = storage.info(path).size
+    except FileNotFoundError:
+        return f"{path} is missing"
+    if file.bytes >= 0 and size != file.bytes:
+        return f"{path} has {size:,} bytes where its record says {file.bytes:,}"
+    sha = hashlib.sha256()
+    with storage.open_read(path) as f:
+        while block := f.read(1 << 20):
+            sha.update(block)
+    if sha.hexdigest() != file.sha256:
+        return f"{path} does not have the sha256 of its record: its content was altered"
+    return None
+
+
+@contextlib.contextmanager
+def open_part_file(root: str, file: PartFile) -> Iterator[IO[bytes]]:
+    """Open a part's file for reading after its size and sha256 have been checked.
+
+    Raises:
+        CorruptPartError: it is not what its record says.
+    """
+    problem = check_file(root, file)
+    if problem:
+        raise CorruptPartError(f"{problem}; delete it and run again")
+    with storage.open_read(storage.join(root, file.path)) as f:
+        yield f
+
+
+def _matches(root: str, done: tuple[Part, dict[str, Any]], spec: PartSpec) -> bool:
+    part, local = done
+    if part.key != spec.key or tuple(local["inputs"]) != spec.local_inputs:
+        return False
+    return all(_has_size(storage.join(root, f.path), f.bytes) for f in part.files)
+
+
+def _has_size(path: str, size: int) -> bool:
+    try:
+        return storage.info(path).size == size
+    except FileNotFoundError:
+        return False
+
+
+def _record_path(root: str, stage: str, name: str) -> str:
+    return storage.join(root, stage, name + RECORD_SUFFIX)
+
+
+def _part(raw: dict[str, Any]) -> Part:
+    files = tuple(PartFile(**f) for f in raw["files"])
+    return Part(raw["stage"], raw["name"], raw["key"], files, raw["counters"])

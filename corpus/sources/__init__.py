@@ -1,0 +1,1 @@
+"""One module a source: raw bytes → batches of documents, and bad records."""

@@ -1,0 +1,58 @@
+"""The command line: `llama-corpus`, one subcommand a stage."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+import traceback
+
+from corpus.errors import CorruptPartError, UserError
+from pipelines import crawl, train, verify
+
+_DESCRIPTION = "Makes the pre-training corpus of LLaMA, stage by stage; every stage can be stopped and resumed."
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one subcommand; returns the exit status: 0 done, 1 failed, 2 asked wrongly, 130 interrupted."""
+    logging.basicConfig(level=logging.ERROR, format="%(levelname)s %(name)s: %(message)s")
+    parser = argparse.ArgumentParser(prog="llama-corpus", description=_DESCRIPTION)
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for module in (crawl, train, verify):
+        module.add_parsers(subparsers)
+    args, beam_args = parser.parse_known_args(argv)
+    try:
+        return int(args.run(args, beam_args))
+    except UserError as error:
+        print(f"llama-corpus: {error}", file=sys.stderr)
+        return 2
+    except CorruptPartError as error:
+        print(f"llama-corpus: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nllama-corpus: interrupted; the same command goes on from here", file=sys.stderr)
+        return 130
+    except Exception as error:
+        return _failed(error)
+
+
+def _failed(error: Exception) -> int:
+    """An error inside an engine comes wrapped: show ours as such, the rest with its whole trace."""
+    text = str(error)
+    for ours in (UserError, CorruptPartError):
+        name = f"{ours.__module__}.{ours.__name__}: "
+        if name in text:
+            message = text.split(name, 1)[1].split(" [while running", 1)[0].split("\n", 1)[0]
+            print(f"llama-corpus: {message}", file=sys.stderr)
+            return 1
+    traceback.print_exc()
+    print(
+        f"llama-corpus: failed ({type(error).__name__}); finished parts are kept, the same command goes on "
+        "from there",
+        file=sys.stderr,
+    )
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

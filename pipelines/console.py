@@ -1,0 +1,94 @@
+"""What a run says on standard output: its plan before, its account after."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+import orjson
+
+from corpus import storage
+from corpus.crawl.finish import planned_names
+from corpus.crawl.job import FOLDERS, STAGES, CrawlJob, needed_assets, scopes
+from corpus.inputs import Split
+from corpus.recipe import Recipe, digest, to_dict
+
+_SHOWN = 12
+
+
+def print_plan(recipe: Recipe, splits: Sequence[Split], root: str, until: str) -> None:
+    """The resolved recipe, the inputs, the outputs and the estimates of a run (`--dry-run`)."""
+    print(f"recipe {recipe.name} (sha256 {digest(recipe)[:12]}), every key:")
+    print(_indent(orjson.dumps(to_dict(recipe), option=orjson.OPT_INDENT_2).decode()))
+    files = [(split, f) for split in splits for f in split.files]
+    total = sum(f.size for _, f in files)
+    print(f"\ninput: {len(files):,} files, {_size(total)}, {len({s.dump for s in splits})} dumps")
+    for split, f in files[:_SHOWN]:
+        print(f"  {f.name}  {_size(f.size)}  ({f.dump or 'no dump name'}, block {split.block}, {split.name})")
+    if len(files) > _SHOWN:
+        print(f"  … and {len(files) - _SHOWN:,} more")
+    print("\nmodels:")
+    for name in needed_assets(recipe.commoncrawl):
+        asset = recipe.assets.get(name)
+        print(f"  {name}: {asset.url if asset and asset.url else 'NO ADDRESS: give one in [assets]'}")
+    job = CrawlJob(root, recipe, {})
+    names = planned_names(job, splits)
+    plan = scopes(recipe.commoncrawl, splits)
+    print(f"\noutput below {root}:")
+    for stage in STAGES[: STAGES.index(until) + 1]:
+        print(f"  {stage:<9}{len(names[stage]):>7,} parts  {FOLDERS.get(stage, stage)}/")
+    paragraphs = [s for s in plan if s.kind == "paragraphs"]
+    print(
+        f"\nestimates: {len(paragraphs)} deduplication scopes of at most {max(s.buckets for s in plan)} buckets; "
+        f"{_size(int(total * 0.25))} of hashes; memory of one worker about "
+        f"{_size(_worker_memory(recipe))} besides its models"
+    )
+
+
+def print_summary(job: CrawlJob, counters: dict[str, int]) -> None:
+    """The account of a run: what came in and what became of it, rule by rule."""
+    total = max(counters.get("in", 0), 1)
+    print(f"\n{'pages in':<28}{counters.get('in', 0):>12,}")
+    for name in ("bad", "rejected", "kept"):
+        print(f"{name:<28}{counters.get(name, 0):>12,}  {100 * counters.get(name, 0) / total:5.1f} %")
+        for key, n in sorted(counters.items(), key=lambda kv: (-kv[1], kv[0])):
+            if key.startswith(name + "/"):
+                print(f"  {key.split('/', 1)[1]:<26}{n:>12,}  {100 * n / total:5.1f} %")
+    if counters.get("held_out"):
+        print(f"{'of the kept, held out':<28}{counters['held_out']:>12,}")
+    print(f"{'records that are no page':<28}{counters.get('skipped', 0):>12,}")
+    print(f"\nwritten below {_shown(job.root)}:")
+    for folder, what in (
+        ("documents/", "kept documents, by language and bucket (Parquet)"),
+        ("annotated/ decisions/", "every page with its scores, and why it was kept or not (Parquet)"),
+        ("bad/", "what could not be read: file, offset, reason (Parquet)"),
+        ("manifest.json stats.json", "hashes of everything; the account above"),
+    ):
+        names = [n for n in folder.split() if storage.find(storage.join(job.root, n.rstrip("/")))]
+        if names:
+            print(f"  {' '.join(names):<26}{what}")
+    if job.recipe.demonstration:
+        print(f"\nNOTE: the models of recipe {job.recipe.name!r} are for demonstration only.")
+
+
+def _worker_memory(recipe: Recipe) -> int:
+    """Text and hashes that one task holds: a bucket, or a few batches and its lines' keys."""
+    settings = recipe.commoncrawl
+    return max(2 * settings.dedup.bucket_bytes, 12 * settings.batch_bytes) + recipe.limits.record_bytes
+
+
+def _size(n: int) -> str:
+    value, unit = float(n), "B"
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if value < 1000 or unit == "TB":
+            break
+        value /= 1000
+    return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+
+
+def _shown(root: str) -> str:
+    return os.path.relpath(root) if storage.is_local(root) else root
+
+
+def _indent(text: str) -> str:
+    return "\n".join("  " + line for line in text.splitlines())

@@ -1,0 +1,261 @@
+"""Subcommands that run the crawl filter or parts of it: crawl-filter, redecide, export."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from importlib import resources
+from collections.abc import Sequence
+
+import orjson
+
+from corpus import inputs, parts, recipe, storage
+from corpus.crawl import finish, job
+from corpus.crawl.job import STAGES, CrawlJob
+from corpus.errors import UserError
+from corpus.inputs import Split
+from pipelines import console
+
+_SAMPLE = "the built-in sample crawl"
+_SETTINGS = "settings.json"
+
+_EPILOG = """examples:
+  llama-corpus crawl-filter --output runs/sample/commoncrawl
+      the built-in sample crawl, by the sample recipe
+  llama-corpus crawl-filter --input crawl/ --recipe my.toml --output runs/mine --workers 4
+      every WET and WARC file below crawl/, on four processes
+  llama-corpus crawl-filter --input @wet.paths.gz --recipe my.toml --output runs/mine --dry-run
+      what would be done with the files of a list
+
+Run the same command again to go on with a run that was stopped: finished parts are kept.
+Options that are not listed here go to the engine (Beam)."""
+
+
+def add_parsers(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the subcommands to the command line."""
+    filter_ = subparsers.add_parser(
+        "crawl-filter",
+        help="deduplicate, identify the language of, score and bucket WET or WARC files",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    filter_.add_argument(
+        "--input",
+        nargs="+",
+        action="extend",
+        metavar="PATH",
+        help=f"files, globs, directories, or lists of paths (@FILE, *.paths[.gz]); default: {_SAMPLE}",
+    )
+    filter_.add_argument("--input-root", metavar="DIR", help="folder that names are made relative to")
+    filter_.add_argument("--output", required=True, metavar="DIR", help="where everything is written")
+    filter_.add_argument("--recipe", metavar="R", help="a .toml file or a built-in name (default: sample)")
+    filter_.add_argument("--until", choices=STAGES, default=STAGES[-1], help="last stage to run")
+    filter_.add_argument("--dry-run", action="store_true", help="say what would be done, and stop")
+    _engine_options(filter_)
+    filter_.set_defaults(run=_crawl_filter)
+
+    redecide = subparsers.add_parser(
+        "redecide",
+        help="apply changed thresholds to a run, without annotating again",
+        epilog="example:\n  llama-corpus redecide runs/mine --recipe stricter.toml",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    redecide.add_argument("run_folder", metavar="RUN", help="folder of a crawl-filter run")
+    redecide.add_argument("--recipe", required=True, metavar="R", help="the recipe with the new thresholds")
+    redecide.add_argument(
+        "--until", choices=STAGES[3:], default=STAGES[-1], help="decide: leave the documents unwritten"
+    )
+    _engine_options(redecide)
+    redecide.set_defaults(run=_redecide)
+
+    export = subparsers.add_parser(
+        "export",
+        help="write the kept documents of a run that stopped before",
+        epilog="example:\n  llama-corpus export runs/mine",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    export.add_argument("run_folder", metavar="RUN", help="folder of a run that has decisions")
+    _engine_options(export)
+    export.set_defaults(run=_export)
+
+
+def _engine_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--runner", choices=("local", "spark", "flink", "prism", "dataflow"), default="local", help="engine"
+    )
+    parser.add_argument(
+        "--workers",
+        type=_positive,
+        default=1,
+        metavar="N",
+        help="local processes (default 1: a second one costs some 5 s to start, and pays on minutes of work)",
+    )
+
+
+def _positive(value: str) -> int:
+    if not value.isdigit() or int(value) == 0:
+        raise argparse.ArgumentTypeError(f"{value!r} is no positive number")
+    return int(value)
+
+
+def _crawl_filter(args: argparse.Namespace, beam_args: list[str]) -> int:
+    chosen = recipe.load(args.recipe or "sample")
+    patterns, root = args.input, args.input_root
+    if not patterns:
+        root = str(resources.files("corpus.sample") / "crawl")
+        patterns = [root]
+    files = inputs.resolve(patterns, root)
+    splits = inputs.plan_splits(files, chosen.commoncrawl.dedup)
+    _check_engine(beam_args)
+    if args.dry_run:
+        console.print_plan(chosen, splits, _absolute(args.output), args.until)
+        return 0
+    if chosen.demonstration and args.input:
+        print(
+            f"NOTE: recipe {chosen.name!r} has models for demonstration only; its verdicts on your pages mean "
+            "little.\n      Give --recipe with models of your own (see README, Your own crawl).",
+            file=sys.stderr,
+        )
+    work = job.prepare(_absolute(args.output), chosen)
+    _run(work, splits, args, beam_args)
+    return 0
+
+
+def _redecide(args: argparse.Namespace, beam_args: list[str]) -> int:
+    root = _absolute(args.run_folder)
+    splits = _splits_of(root)
+    _check_engine(beam_args)
+    work = job.prepare(root, recipe.load(args.recipe))
+    manifest, annotated = _annotated(root)
+    settings = work.stage_settings("annotate")
+    for name in ("models", "perplexity", "reference"):
+        if settings[name] != manifest["settings"][name]:
+            raise UserError(
+                f"{args.recipe} and {args.run_folder} differ in their {name}, which annotation used: run "
+                "crawl-filter with this recipe into another --output"
+            )
+    _decide(work, splits, annotated, args, beam_args)
+    return 0
+
+
+def _export(args: argparse.Namespace, beam_args: list[str]) -> int:
+    root = _absolute(args.run_folder)
+    splits = _splits_of(root)
+    _check_engine(beam_args)
+    run = orjson.loads(storage.read_bytes(storage.join(root, "manifest.json")))
+    saved = {k: v for k, v in run["recipe"].items() if k != "sha256"}
+    args.until = STAGES[-1]
+    work = job.prepare(root, recipe.from_dict(saved, f"{args.run_folder}/manifest.json"))
+    _decide(work, splits, _annotated(root)[1], args, beam_args)
+    return 0
+
+
+def _run(work: CrawlJob, splits: Sequence[Split], args: argparse.Namespace, beam_args: list[str]) -> None:
+    from pipelines import crawl_filter, runners
+    from pipelines.progress import Progress, StagePlan
+
+    stages = STAGES[: STAGES.index(args.until) + 1]
+    _refuse_other_recipe(work, stages)
+    storage.remove_temporary(work.root)
+    storage.remove(storage.join(work.root, "manifest.json"))  # a run is whole only when it ends
+    _save_settings(work, stages)
+    names = finish.planned_names(work, splits)
+    plan = [StagePlan(stage, len(names[stage])) for stage in stages]
+    with Progress(work.root, plan):
+        runners.run(
+            lambda p: crawl_filter.build(p, work, splits, args.until), args.runner, args.workers, beam_args
+        )
+    console.print_summary(work, finish.finish(work, splits, args.until))
+
+
+def _decide(
+    work: CrawlJob,
+    splits: Sequence[Split],
+    annotated: list[parts.Part],
+    args: argparse.Namespace,
+    beam_args: list[str],
+) -> None:
+    from pipelines import crawl_filter, runners
+
+    storage.remove_temporary(work.root)
+    storage.remove(storage.join(work.root, "manifest.json"))
+    _save_settings(work, STAGES[3:])
+    if args.until != STAGES[-1]:
+        _remove_stage(work.root, STAGES[-1])
+    runners.run(
+        lambda p: crawl_filter.build_decide(p, work, annotated, args.until),
+        args.runner,
+        args.workers,
+        beam_args,
+    )
+    console.print_summary(work, finish.finish(work, splits, args.until))
+
+
+def _remove_stage(root: str, stage: str) -> None:
+    for part, _ in parts.records(root, stage):
+        parts.remove_part(root, part)
+    storage.remove(storage.join(root, stage, "manifest.json"))
+
+
+def _splits_of(root: str) -> list[Split]:
+    """The splits of an earlier run."""
+    try:
+        saved = orjson.loads(storage.read_bytes(storage.join(root, "inputs.json")))
+    except FileNotFoundError as error:
+        raise UserError(f"{root} is no finished crawl-filter run: it has no inputs.json") from error
+    return [inputs.split_from_dict(s) for s in saved]
+
+
+def _annotated(root: str) -> tuple[dict[str, object], list[parts.Part]]:
+    try:
+        return parts.read_manifest(root, "annotate")  # type: ignore[return-value]
+    except FileNotFoundError as error:
+        raise UserError(f"{root} has no annotated parts: run crawl-filter first") from error
+
+
+def _check_engine(beam_args: list[str]) -> None:
+    from pipelines import runners
+
+    runners.check_beam_options(beam_args)
+
+
+def _refuse_other_recipe(work: CrawlJob, stages: Sequence[str]) -> None:
+    """An output made by other settings is not mixed with this run's."""
+    for stage in stages:
+        had = _saved_settings(work.root, stage)
+        now = work.stage_settings(stage)
+        if had is None or had == now:
+            continue
+        changed = sorted(k for k in {*had, *now} if had.get(k) != now.get(k))
+        hint = (
+            "use `llama-corpus redecide` to apply new thresholds"
+            if stage in STAGES[3:]
+            else "use another --output, or delete this one"
+        )
+        raise UserError(
+            f"{work.root} holds a run whose stage {stage} was made with other settings "
+            f"({', '.join(changed)}): {hint}"
+        )
+
+
+def _saved_settings(root: str, stage: str) -> dict[str, object] | None:
+    try:
+        saved: dict[str, object] = orjson.loads(storage.read_bytes(storage.join(root, stage, _SETTINGS)))
+    except FileNotFoundError:
+        return None
+    return saved
+
+
+def _save_settings(work: CrawlJob, stages: Sequence[str]) -> None:
+    """Say before the first part what a stage's parts are made with."""
+    for stage in stages:
+        data = orjson.dumps(work.stage_settings(stage), option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS)
+        storage.write_bytes(storage.join(work.root, stage, _SETTINGS), data)
+
+
+def _absolute(path: str) -> str:
+    return os.path.abspath(path) if storage.is_local(path) else path.rstrip("/")

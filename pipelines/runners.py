@@ -1,0 +1,89 @@
+"""Which engine runs a graph, and with which options.
+
+The local engine is Beam's FnApiRunner, named explicitly: the name DirectRunner would download another
+runner and change engine with the features a graph uses.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import warnings
+from typing import Any, Callable
+
+# Read when Beam is imported: keeps its SDK from warning about optional dependencies.
+os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+warnings.filterwarnings("ignore", module=r"apache_beam|google|httplib2")
+logging.getLogger().setLevel(logging.ERROR)
+
+import apache_beam as beam  # noqa: E402
+from apache_beam.options.pipeline_options import PipelineOptions, _BeamArgumentParser  # noqa: E402
+
+from corpus.errors import UserError  # noqa: E402
+
+RUNNERS = {
+    "local": "",
+    "spark": "SparkRunner",
+    "flink": "FlinkRunner",
+    "prism": "PrismRunner",
+    "dataflow": "DataflowRunner",
+}
+_OWN_FLAGS = ("--runner", "--direct_running_mode", "--direct_num_workers")
+
+
+def check_beam_options(args: list[str]) -> None:
+    """Refuse options that neither we nor Beam know, and the ones that would break a run.
+
+    Raises:
+        UserError: naming the options.
+    """
+    parser = _BeamArgumentParser(add_help=False, allow_abbrev=False)
+    for cls in sorted(_all_subclasses(PipelineOptions), key=lambda c: c.__name__):
+        # Some option classes repeat a flag of another; the first definition serves the check.
+        try:
+            cls._add_argparse_args(parser)
+        except argparse.ArgumentError as error:
+            if "conflicting option" not in str(error):
+                raise
+    _, unknown = parser.parse_known_args(args)
+    if unknown:
+        raise UserError(f"unknown option: {' '.join(unknown)} (see --help; other options must be Beam's)")
+    if any("multi_threading" in a for a in args):
+        raise UserError(
+            "--direct_running_mode=multi_threading loses rows (measured with Beam 2.77): use --workers N, "
+            "which runs N processes"
+        )
+    owned = [a for a in args if a.split("=")[0] in _OWN_FLAGS]
+    if owned:
+        raise UserError(f"{' '.join(owned)}: give --runner and --workers of this command instead")
+
+
+def run(build: Callable[[beam.Pipeline], Any], runner: str, workers: int, beam_args: list[str]) -> None:
+    """Build a graph and run it to its end.
+
+    Args:
+        build: adds the graph to a pipeline.
+        runner: a key of `RUNNERS`.
+        workers: local worker processes; 1 runs in this process.
+        beam_args: further options of the engine, as on the command line.
+    """
+    for name in ("apache_beam", "root", "py4j"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    if runner == "local":
+        from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+
+        flags = ["--direct_running_mode=in_memory"]
+        if workers > 1:
+            flags = ["--direct_running_mode=multi_processing", f"--direct_num_workers={workers}"]
+        options = PipelineOptions([*flags, *beam_args])
+        pipeline = beam.Pipeline(runner=FnApiRunner(), options=options)
+    else:
+        options = PipelineOptions([f"--runner={RUNNERS[runner]}", *beam_args])
+        pipeline = beam.Pipeline(options=options)
+    build(pipeline)
+    pipeline.run().wait_until_finish()
+
+
+def _all_subclasses(cls: type) -> set[type]:
+    return set(cls.__subclasses__()) | {s for c in cls.__subclasses__() for s in _all_subclasses(c)}

@@ -1,0 +1,1 @@
+"""SentencePiece training and encoding; the shard writer and reader."""
