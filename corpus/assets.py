@@ -10,9 +10,9 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
+from collections.abc import Callable, Iterable, Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Callable, Iterable, Mapping
 
 from corpus import downloads, storage
 from corpus.errors import UserError
@@ -20,7 +20,8 @@ from corpus.recipe import Asset
 
 CACHE_VARIABLE = "LLAMA_CORPUS_CACHE"
 
-_CHUNK_BYTES = 1 << 20
+# (address, path to write)
+Download = Callable[[str, Path], None]
 
 # (path, size, modification time in ns) -> SHA-256: a model is read through once a process, not once a use.
 _hashes: dict[tuple[str, int, int], str] = {}
@@ -53,9 +54,9 @@ def fetch(name: str, asset: Asset) -> str:
     """
     if not asset.url:
         raise UserError(
-            f"asset {name!r} has no address: set assets.{name}.url in the recipe. Models of your own come from "
-            "`llama-corpus train-classifier` (the Wikipedia-reference classifier, of which none is published), "
-            "`train-lm` (language models) and `calibrate` (cut-offs)"
+            f"asset {name!r} has no address: set assets.{name}.url in the recipe. Models of your own "
+            "come from `llama-corpus train-classifier` (the Wikipedia-reference classifier, of which none is "
+            "published), `train-lm` (language models) and `calibrate` (cut-offs)"
         )
     if asset.url.startswith("sample:"):
         local = resources.files("corpus") / "sample" / asset.url.removeprefix("sample:")
@@ -64,20 +65,17 @@ def fetch(name: str, asset: Asset) -> str:
     if download is None:
         return _verified_in_place(name, asset, Path(asset.url))
     if not asset.sha256:
-        raise UserError(
-            f"asset {name!r}: {asset.url} is not a file of your own, so the recipe must name its checksum: "
-            f"set assets.{name}.sha256"
-        )
+        raise UserError(_take_checksum(name, asset, download))
     return _cached(name, asset, download)
 
 
-def identity(asset: Asset) -> str:
+def identity(name: str, asset: Asset) -> str:
     """SHA-256 of an asset's content, for manifests: the recipe's, or that of the user's own local file.
 
     Raises:
         UserError: as `fetch`, where the recipe names no checksum and the file must be read.
     """
-    return asset.sha256 or file_sha256(fetch(asset.url or "(unnamed)", asset))
+    return asset.sha256 or file_sha256(fetch(name, asset))
 
 
 def preflight(assets: Mapping[str, Asset], names: Iterable[str]) -> dict[str, str]:
@@ -118,12 +116,10 @@ def file_sha256(path: str | Path) -> str:
     return _hashes[key]
 
 
-def _cached(name: str, asset: Asset, download: Callable[[str, Path], None]) -> str:
+def _cached(name: str, asset: Asset, download: Download) -> str:
     """The asset's place in the cache, filled if it is empty."""
-    basename = asset.url.rsplit("/", 1)[-1].split("?", 1)[0] or name
-    place = cache_directory() / "assets" / asset.sha256 / basename
-    place.parent.mkdir(parents=True, exist_ok=True)
-    with downloads.exclusive(place.with_name(basename + ".lock")):
+    place = _place(name, asset, asset.sha256)
+    with downloads.exclusive(place.with_name(place.name + ".lock")):
         if not place.is_file():
             _fill(name, asset, place, download)
     found = file_sha256(place)
@@ -133,17 +129,11 @@ def _cached(name: str, asset: Asset, download: Callable[[str, Path], None]) -> s
     return str(place)
 
 
-def _fill(name: str, asset: Asset, place: Path, download: Callable[[str, Path], None]) -> None:
+def _fill(name: str, asset: Asset, place: Path, download: Download) -> None:
     """Download to a neighbouring name, check, rename."""
     partial = place.with_name(place.name + ".partial")
     for resumed in (partial.is_file(), False):
-        try:
-            download(asset.url, partial)
-        except downloads.DownloadError as error:
-            raise UserError(
-                f"asset {name!r}: cannot fetch {asset.url}: {error}. Without a connection, put the file by hand "
-                f"at {place}, or set assets.{name}.url to a local path"
-            ) from error
+        _try(name, asset, place, download, partial)
         found = file_sha256(partial)
         if found == asset.sha256:
             os.replace(partial, place)
@@ -153,7 +143,44 @@ def _fill(name: str, asset: Asset, place: Path, download: Callable[[str, Path], 
             raise UserError(_wrong_checksum(name, asset, asset.url, found))
 
 
-def _downloader(url: str) -> Callable[[str, Path], None] | None:
+def _take_checksum(name: str, asset: Asset, download: Download) -> str:
+    """Fetch a file of which no checksum is known; what to tell the user, who alone can trust it.
+
+    The file goes to the cache under its hash: with that in the recipe it is not fetched again.
+    """
+    address = hashlib.sha256(asset.url.encode()).hexdigest()
+    unknown = _place(name, asset, address)
+    with downloads.exclusive(unknown.with_name(unknown.name + ".lock")):
+        partial = unknown.with_name(unknown.name + ".partial")
+        _try(name, asset, unknown, download, partial)
+        found = file_sha256(partial)
+        os.replace(partial, _place(name, asset, found))
+    return (
+        f"asset {name!r}: the recipe has no checksum for {asset.url}. The file that came has sha256 {found}; "
+        f"if that is the one you mean, set assets.{name}.sha256 to it"
+    )
+
+
+def _try(name: str, asset: Asset, place: Path, download: Download, partial: Path) -> None:
+    try:
+        download(asset.url, partial)
+    except downloads.DownloadError as error:
+        raise UserError(
+            f"asset {name!r}: cannot fetch {asset.url}: {error}. Without a connection, put the file by "
+            f"hand at {place} (with assets.{name}.sha256 in the recipe), or set assets.{name}.url to a "
+            "local path"
+        ) from error
+
+
+def _place(name: str, asset: Asset, folder: str) -> Path:
+    """Where in the cache a file belongs; its folder is made."""
+    basename = asset.url.rsplit("/", 1)[-1].split("?", 1)[0] or name
+    place = cache_directory() / "assets" / folder / basename
+    place.parent.mkdir(parents=True, exist_ok=True)
+    return place
+
+
+def _downloader(url: str) -> Download | None:
     if url.startswith(("https://", "http://")):
         return downloads.from_web
     if url.startswith("pypi:"):
@@ -176,4 +203,3 @@ def _verified_in_place(name: str, asset: Asset, path: Path) -> str:
 
 def _wrong_checksum(name: str, asset: Asset, file: str, found: str) -> str:
     return f"asset {name!r}: {file} is not the expected file: sha256 expected {asset.sha256}, got {found}"
-

@@ -197,4 +197,4 @@ def _floats(batch: pa.RecordBatch, name: str) -> np.ndarray:
 
 def _uniform(id_: str) -> float:
     """A number in [0, 1) that depends on the id alone."""
-    return float(xxhash.xxh3_64_intdigest(id_, seed=_HELD_OUT_SEED)) / 2.0**64
+    return float(xxhash.xxh3_64_intdigest(id_.encode(), seed=_HELD_OUT_SEED)) / 2.0**64

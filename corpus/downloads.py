@@ -16,9 +16,9 @@ import sys
 import tempfile
 import time
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Iterator
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -72,7 +72,8 @@ def from_web(url: str, partial: Path) -> None:
                 # Broken in the middle: as long as bytes come, go on.
                 failures = 0 if _size(partial) > before else failures + 1
                 if failures >= _ATTEMPTS:
-                    raise DownloadError(f"the connection broke {_ATTEMPTS} times in a row: {error}") from error
+                    message = f"the connection broke {_ATTEMPTS} times in a row: {error}"
+                    raise DownloadError(message) from error
                 time.sleep(_BACKOFF_SECONDS * 2**failures)
             except requests.exceptions.RequestException as error:
                 raise DownloadError(f"tried {_ATTEMPTS} times: {error}") from error
@@ -110,8 +111,8 @@ def package_file(requirement: str, folder: Path, kind: str) -> Path:
     Raises:
         DownloadError: pip failed; the message ends with what pip said.
     """
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-input"]
-    command += ["--no-deps", kind, "--dest", str(folder), requirement]
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
+    command += ["--no-input", "--no-deps", kind, "--dest", str(folder), requirement]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         said = (done.stderr.strip() or done.stdout.strip()).splitlines()

@@ -1,0 +1,19 @@
+"""The annotators, in the order in which they run: an explicit table.
+
+Each runs if the recipe has a block of its name; it takes the source's settings and the local path of
+every model by asset name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from corpus.annotate import language, perplexity, reference
+from corpus.recipe import CommonCrawl
+
+ANNOTATORS: dict[str, Callable[[CommonCrawl, Mapping[str, str]], Any]] = {
+    "language": lambda s, paths: language.open_annotator(s.language, paths),
+    "perplexity": lambda s, paths: perplexity.open_annotator(s.perplexity, paths, s.language),  # type: ignore[arg-type]
+    "reference": lambda s, paths: reference.open_annotator(s.reference, paths),  # type: ignore[arg-type]
+}
