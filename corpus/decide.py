@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import gzip
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Iterable, Mapping
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -162,9 +162,7 @@ def decide(
     return pa.RecordBatch.from_arrays(columns, schema=DECISION)
 
 
-def _bucket(
-    language: str, perplexity: float, settings: CommonCrawl, cutoffs: Mapping[str, Cutoffs]
-) -> str:
+def _bucket(language: str, perplexity: float, settings: CommonCrawl, cutoffs: Mapping[str, Cutoffs]) -> str:
     if settings.perplexity is None or language not in settings.perplexity.models:
         return "all"
     if np.isnan(perplexity):

@@ -14,8 +14,9 @@ import os
 import posixpath
 import re
 import zlib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Iterable, Sequence
+from typing import Any
 
 from corpus import storage
 from corpus.errors import UserError
@@ -52,7 +53,12 @@ class Split:
     @property
     def name(self) -> str:
         """Name of its parts."""
-        return f"part-{self.ordinal:05d}"
+        return self.name_of(self.ordinal)
+
+    @staticmethod
+    def name_of(ordinal: int) -> str:
+        """Name of the parts of the split with this number."""
+        return f"part-{ordinal:05d}"
 
     @property
     def bytes(self) -> int:

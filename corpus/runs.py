@@ -19,7 +19,7 @@ import struct
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import IO, Any, Literal, NamedTuple, Protocol, Self, TypeVar
+from typing import IO, Any, Literal, NamedTuple, Protocol, Self
 
 import numpy as np
 import xxhash
@@ -36,7 +36,7 @@ _RUN_MAGIC, _ANSWER_MAGIC = b"LCRUN\0\0\1", b"LCANSW\0\1"  # the last byte is th
 _RUN_HEADER = struct.Struct("<8sQQQ")  # magic, keys, section bits, offset of the index; then a checksum
 _ANSWER_FOOTER = struct.Struct("<8sQQQQQ")  # magic, runs, ranges, bucket, buckets, offset of the index
 _CHECKSUM = struct.Struct("<Q")
-_PLACE = struct.Struct("<QQQ")  # what a checksum covers before the bytes: where they belong
+_PLACE = struct.Struct("<QQQQ")  # what a checksum covers before the bytes: where they belong
 _SECTION = np.dtype([("position", "<u8"), ("offset", "<u8"), ("checksum", "<u8")])
 _BITMAP = np.dtype([("position", "<u8"), ("count", "<u8"), ("offset", "<u8"), ("checksum", "<u8")])
 _SECTION_KEYS = 8192  # 66 KB: what a bucket of a scope of thousands of runs needs of each
@@ -63,13 +63,12 @@ class KeyRange(NamedTuple):
 class _Source(Protocol):
     """Sorted keys in a file, of which any range can be found without reading the rest."""
 
-    count: int
+    @property
+    def count(self) -> int:
+        """All keys."""
 
     def position(self, key: int) -> int:
         """How many keys are below this one, 0 ≤ key ≤ 2^64."""
-
-
-_S = TypeVar("_S", bound=_Source)
 
 
 def bucket_count(keys: int, bucket_bytes: int) -> int:
@@ -103,14 +102,14 @@ def write_run(f: IO[bytes], keys: Keys, flags: Bools, *, section_keys: int = _SE
     f.write(header + _CHECKSUM.pack(xxhash.xxh3_64_intdigest(header)))
     for section, (low, high) in enumerate(itertools.pairwise(positions.tolist())):
         part = np.ascontiguousarray(keys[low:high], "<u8")
-        ascending = bool((part[1:] > part[:-1]).all())
-        if len(part) and not (
-            ascending and _section_of(part[0], bits) == _section_of(part[-1], bits) == section
-        ):
+        sections = {int(key) >> (64 - bits) for key in (*part[:1], *part[-1:])}
+        if not (part[1:] > part[:-1]).all() or sections - {section}:
             raise ValueError(f"keys are not ascending and distinct between positions {low} and {high}")
         payload = part.tobytes() + np.packbits(flags[low:high], bitorder="little").tobytes()
         payload = payload.ljust(_section_bytes(high - low), b"\0")
-        index["checksum"][section] = _checksum(section, low, high - low, payload)
+        index["checksum"][section] = _checksum(
+            section, low, high - low, int(index["offset"][section]), payload
+        )
         f.write(payload)
     f.write(index.tobytes())
 
@@ -154,8 +153,12 @@ class Run:
             flags = np.empty(len(keys), bool)
             places = (positions - positions[0]).tolist()
             for i, (start, stop) in enumerate(itertools.pairwise(places)):
-                payload = _read(f, self.path, int(index["offset"][i]), _section_bytes(stop - start))
-                if _checksum(first + i, int(positions[i]), stop - start, payload) != index["checksum"][i]:
+                offset = int(index["offset"][i])
+                payload = _read(f, self.path, offset, _section_bytes(stop - start))
+                if (
+                    _checksum(first + i, int(positions[i]), stop - start, offset, payload)
+                    != index["checksum"][i]
+                ):
                     raise _corrupt(self.path, f"section {first + i} does not match its checksum")
                 keys[start:stop] = np.frombuffer(payload, "<u8", stop - start)
                 bits = np.frombuffer(payload, np.uint8, offset=8 * (stop - start))
@@ -182,12 +185,8 @@ class Run:
         """The first section of a range, and the index from it to the one after the last."""
         shift = 64 - self.section_bits
         first, last = low >> shift, max(low, high - 1) >> shift
-        data = _read(
-            f,
-            self.path,
-            self.index_offset + first * _SECTION.itemsize,
-            (last - first + 2) * _SECTION.itemsize,
-        )
+        size = _SECTION.itemsize
+        data = _read(f, self.path, self.index_offset + first * size, (last - first + 2) * size)
         index = np.frombuffer(data, _SECTION)
         positions, offsets = index["position"].astype(object), index["offset"].astype(object)
         counts = np.diff(positions)
@@ -218,6 +217,7 @@ class RunBuilder:
         return self
 
     def __exit__(self, *exception: object) -> None:
+        self._buffer = np.empty(0, np.uint64)
         self._folder.cleanup()
 
     def add(self, keys: Keys) -> None:
@@ -245,11 +245,11 @@ class RunBuilder:
         with open(keys_path, "wb") as keys_file, open(flags_path, "wb") as flags_file:
             for low, high in _fitting_ranges(self._spills, 0, _KEY_SPACE, len(self._buffer)):
                 for spill in self._spills:
-                    part = spill.read(low, high)
-                    if self._size + len(part) > len(self._buffer):  # one key, in more spills than fit
+                    start, stop = spill.position(low), spill.position(high)
+                    if self._size + stop - start > len(self._buffer):  # one key, in more spills than fit
                         self._compact()
-                    self._buffer[self._size : self._size + len(part)] = part
-                    self._size += len(part)
+                    spill.read_into(self._buffer[self._size : self._size + stop - start], start)
+                    self._size += stop - start
                 part_keys, part_flags = self._distinct()
                 part_keys.tofile(keys_file)
                 part_flags.tofile(flags_file)
@@ -285,9 +285,10 @@ class _Spill:
     def position(self, key: int) -> int:
         return _rank(np.memmap(self.path, np.uint64, "r"), key)
 
-    def read(self, low: int, high: int) -> Keys:
-        start = self.position(low)
-        return np.fromfile(self.path, np.uint64, self.position(high) - start, offset=8 * start)
+    def read_into(self, out: Keys, start: int) -> None:
+        with open(self.path, "rb") as f:
+            f.seek(8 * start)
+            f.readinto(out)  # type: ignore[arg-type]
 
 
 def write_answer(
@@ -317,7 +318,7 @@ def write_answer(
         for i, bits in enumerate(_merge(parts, policy)):
             payload = np.packbits(bits, bitorder="little").tobytes()
             position = parts[i].position
-            entries[i] = (position, len(bits), offset, _checksum(i, position, len(bits), payload))
+            entries[i] = (position, len(bits), offset, _checksum(i, position, len(bits), offset, payload))
             f.write(payload)
             offset += len(payload)
         index.append(entries)
@@ -400,7 +401,9 @@ def _merge(parts: Sequence[KeyRange], policy: Policy) -> Iterator[Bools]:
         yield bits if keep_first else bits | part.flags
 
 
-def _fitting_ranges(sources: Sequence[_S], low: int, high: int, max_keys: int) -> Iterator[tuple[int, int]]:
+def _fitting_ranges(
+    sources: Sequence[_Source], low: int, high: int, max_keys: int
+) -> Iterator[tuple[int, int]]:
     """Ranges of keys that together are [low, high), ascending, each with at most `max_keys` in all.
 
     A range of one key is not split. Nothing is looked up where all keys of the sources fit anyway.
@@ -440,7 +443,7 @@ def _answer(path: str, place: int) -> Iterator[tuple[int, Bools]]:
             if offset + (count + 7) // 8 > index_offset:
                 raise _corrupt(path, f"its index for run {place} is damaged")
             payload = _read(f, path, offset, (count + 7) // 8)
-            if _checksum(place, position, count, payload) != expected:
+            if _checksum(place, position, count, offset, payload) != expected:
                 raise _corrupt(path, f"a bitmap for run {place} does not match its checksum")
             bits = np.unpackbits(np.frombuffer(payload, np.uint8), count=count, bitorder="little")
             yield position, bits.astype(bool)
@@ -451,17 +454,13 @@ def _section_bytes(count: int) -> int:
     return 8 * count + 8 * ((count + 63) // 64)
 
 
-def _section_of(key: np.uint64, bits: int) -> int:
-    return int(key) >> (64 - bits)
-
-
 def _rank(keys: Keys, key: int) -> int:
     """How many sorted keys are below this one, which may be 2^64."""
     return len(keys) if key == _KEY_SPACE else int(np.searchsorted(keys, np.uint64(key)))
 
 
-def _checksum(number: int, position: int, count: int, payload: bytes) -> int:
-    digest = xxhash.xxh3_64(_PLACE.pack(number, position, count))
+def _checksum(number: int, position: int, count: int, offset: int, payload: bytes) -> int:
+    digest = xxhash.xxh3_64(_PLACE.pack(number, position, count, offset))
     digest.update(payload)
     return int(digest.intdigest())
 

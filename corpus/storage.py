@@ -11,9 +11,10 @@ import glob as globbing
 import os
 import posixpath
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import IO, Any, Iterator
+from typing import IO, Any
 
 import fsspec
 
@@ -43,7 +44,8 @@ def open_read(path: str) -> IO[bytes]:
     """Open for reading, seekable."""
     if is_local(path):
         return open(path, "rb")
-    return fsspec.open(path, "rb").open()
+    remote: IO[bytes] = fsspec.open(path, "rb").open()
+    return remote
 
 
 def read_bytes(path: str) -> bytes:
@@ -57,7 +59,9 @@ def write(path: str) -> Iterator[IO[bytes]]:
     """Open for writing; the file appears when the block ends well, and not at all if it raises."""
     if is_local(path):
         os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
-        temporary = f"{os.path.dirname(path) or '.'}/.{os.path.basename(path)}.{uuid.uuid4().hex}{TEMPORARY_SUFFIX}"
+        temporary = (
+            f"{os.path.dirname(path) or '.'}/.{os.path.basename(path)}.{uuid.uuid4().hex}{TEMPORARY_SUFFIX}"
+        )
         try:
             with open(temporary, "wb") as f:
                 yield f

@@ -7,8 +7,8 @@ its share by reason always move together, so `in = kept + rejected + bad + merge
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Callable
 
 import pyarrow as pa
 

@@ -87,7 +87,8 @@ def _size(n: int) -> str:
 
 
 def _shown(root: str) -> str:
-    return os.path.relpath(root) if storage.is_local(root) else root
+    below = storage.is_local(root) and root.startswith(os.getcwd() + os.sep)
+    return os.path.relpath(root) if below else root
 
 
 def _indent(text: str) -> str:

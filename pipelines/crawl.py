@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from importlib import resources
 from collections.abc import Sequence
+from importlib import resources
+from typing import Any
 
 import orjson
 
@@ -116,11 +117,11 @@ def _crawl_filter(args: argparse.Namespace, beam_args: list[str]) -> int:
         return 0
     if chosen.demonstration and args.input:
         print(
-            f"NOTE: recipe {chosen.name!r} has models for demonstration only; its verdicts on your pages mean "
-            "little.\n      Give --recipe with models of your own (see README, Your own crawl).",
+            f"NOTE: recipe {chosen.name!r} has models for demonstration only; its verdicts on your pages "
+            "mean little.\n      Give --recipe with models of your own (see README, Your own crawl).",
             file=sys.stderr,
         )
-    work = job.prepare(_absolute(args.output), chosen)
+    work = job.prepare(_absolute(args.output), chosen, args.until)
     _run(work, splits, args, beam_args)
     return 0
 
@@ -210,9 +211,9 @@ def _splits_of(root: str) -> list[Split]:
     return [inputs.split_from_dict(s) for s in saved]
 
 
-def _annotated(root: str) -> tuple[dict[str, object], list[parts.Part]]:
+def _annotated(root: str) -> tuple[dict[str, Any], list[parts.Part]]:
     try:
-        return parts.read_manifest(root, "annotate")  # type: ignore[return-value]
+        return parts.read_manifest(root, "annotate")
     except FileNotFoundError as error:
         raise UserError(f"{root} has no annotated parts: run crawl-filter first") from error
 

@@ -10,6 +10,7 @@ no token passes between steps. Data of different splits meets in run files, read
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import apache_beam as beam
@@ -36,23 +37,23 @@ def build(pipeline: beam.Pipeline, job: CrawlJob, splits: Sequence[Split], until
         | "Splits" >> beam.Create([(s.ordinal, s) for s in by_size])
         | "SpreadSplits" >> beam.Reshuffle()
     )
-    indexed = work | "Index" >> beam.MapTuple(lambda ordinal, split: (ordinal, index_split(job, split)))
+    indexed = work | "Index" >> beam.MapTuple(partial(_index, job=job))
     if last < STAGES.index("dedup"):
         return
     answers = (
         indexed
-        | "BucketsOfSplit" >> beam.FlatMapTuple(_buckets_of_split, plan)
+        | "BucketsOfSplit" >> beam.FlatMapTuple(partial(_buckets_of_split, plan=plan))
         | "ByBucket" >> beam.GroupByKey()
-        | "Dedup" >> beam.MapTuple(_answer, job, plan)
+        | "Dedup" >> beam.MapTuple(partial(_answer, job=job, plan=plan))
         | "ByScope" >> beam.GroupByKey()
-        | "SplitsOfScope" >> beam.FlatMapTuple(_splits_of_scope, plan)
+        | "SplitsOfScope" >> beam.FlatMapTuple(partial(_splits_of_scope, plan=plan))
     )
     if last < STAGES.index("annotate"):
         return
     annotated = (
         {"split": work, "index": indexed, "answers": answers}
         | "BySplit" >> beam.CoGroupByKey()
-        | "Annotate" >> beam.MapTuple(_annotate, job, plan)
+        | "Annotate" >> beam.MapTuple(partial(_annotate, job=job, plan=plan))
     )
     if last < STAGES.index("decide"):
         return
@@ -65,19 +66,21 @@ def build_decide(pipeline: beam.Pipeline, job: CrawlJob, annotated: Sequence[Par
     _decide_and_export(numbered | beam.Reshuffle(), job, STAGES.index(until))
 
 
-def _decide_and_export(annotated: beam.PCollection, job: CrawlJob, last: int) -> None:
-    decided = annotated | "Decide" >> beam.MapTuple(
-        lambda ordinal, part: (ordinal, (part, decide_part(job, part)))
-    )
+def _decide_and_export(annotated: Any, job: CrawlJob, last: int) -> None:
+    decided = annotated | "Decide" >> beam.MapTuple(partial(_decide, job=job))
     if last < STAGES.index("export"):
         return
     size = job.settings.export.splits_per_file
     _ = (
         decided
-        | "ByExportFile" >> beam.MapTuple(lambda ordinal, pair: (ordinal // size, (ordinal, pair)))
+        | "ByExportFile" >> beam.MapTuple(partial(_export_group, size=size))
         | "GroupForExport" >> beam.GroupByKey()
-        | "Export" >> beam.MapTuple(_export, job)
+        | "Export" >> beam.MapTuple(partial(_export, job=job))
     )
+
+
+def _index(ordinal: int, split: Split, job: CrawlJob) -> tuple[int, Part]:
+    return ordinal, index_split(job, split)
 
 
 def _buckets_of_split(
@@ -114,6 +117,16 @@ def _annotate(
     (split,), (index,) = list(group["split"]), list(group["index"])
     answers = {plan[number]: whole for number, whole in group["answers"]}
     return ordinal, annotate_split(job, split, index, answers)
+
+
+def _decide(ordinal: int, annotated: Part, job: CrawlJob) -> tuple[int, tuple[Part, Part]]:
+    return ordinal, (annotated, decide_part(job, annotated))
+
+
+def _export_group(
+    ordinal: int, pair: tuple[Part, Part], size: int
+) -> tuple[int, tuple[int, tuple[Part, Part]]]:
+    return ordinal // size, (ordinal, pair)
 
 
 def _export(group: int, members: Iterable[tuple[int, tuple[Part, Part]]], job: CrawlJob) -> Part:

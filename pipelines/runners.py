@@ -10,7 +10,8 @@ import argparse
 import logging
 import os
 import warnings
-from typing import Any, Callable
+from collections.abc import Callable
+from typing import Any
 
 # Read when Beam is imported: keeps its SDK from warning about optional dependencies.
 os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
@@ -39,7 +40,7 @@ def check_beam_options(args: list[str]) -> None:
         UserError: naming the options.
     """
     parser = _BeamArgumentParser(add_help=False, allow_abbrev=False)
-    for cls in sorted(_all_subclasses(PipelineOptions), key=lambda c: c.__name__):
+    for cls in sorted(_all_subclasses(PipelineOptions), key=lambda c: str(c.__name__)):
         # Some option classes repeat a flag of another; the first definition serves the check.
         try:
             cls._add_argparse_args(parser)
@@ -71,7 +72,7 @@ def run(build: Callable[[beam.Pipeline], Any], runner: str, workers: int, beam_a
     for name in ("apache_beam", "root", "py4j"):
         logging.getLogger(name).setLevel(logging.ERROR)
     if runner == "local":
-        from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+        from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
 
         flags = ["--direct_running_mode=in_memory"]
         if workers > 1:
@@ -85,5 +86,6 @@ def run(build: Callable[[beam.Pipeline], Any], runner: str, workers: int, beam_a
     pipeline.run().wait_until_finish()
 
 
-def _all_subclasses(cls: type) -> set[type]:
-    return set(cls.__subclasses__()) | {s for c in cls.__subclasses__() for s in _all_subclasses(c)}
+def _all_subclasses(cls: Any) -> set[Any]:
+    direct = set(cls.__subclasses__())
+    return direct.union(*map(_all_subclasses, direct))

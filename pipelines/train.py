@@ -105,9 +105,7 @@ def _add_train_classifier(subparsers: Any) -> None:
     _option(parser, "--dim", default.dim, "size of a word's vector")
     _option(parser, "--epochs", default.epochs, "passes over the pages")
     _option(parser, "--learning-rate", default.learning_rate, "fastText's lr")
-    _option(parser, "--word-ngrams", default.word_ngrams, "longest run of words that counts as one feature")
     _option(parser, "--min-count", default.min_count, "rarer words are not used")
-    _option(parser, "--buckets", default.buckets, "vectors for word n-grams")
     _option(parser, "--seed", default.seed, "of fastText's random start")
     parser.add_argument("--quantize", action="store_true", help="compress the model")
     parser.set_defaults(run=run_train_classifier)
@@ -153,9 +151,7 @@ def run_train_classifier(args: argparse.Namespace, beam_args: list[str]) -> int:
         dim=args.dim,
         epochs=args.epochs,
         learning_rate=args.learning_rate,
-        word_ngrams=args.word_ngrams,
         min_count=args.min_count,
-        buckets=args.buckets,
         seed=args.seed,
         quantize=args.quantize,
     )

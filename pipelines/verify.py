@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 from corpus import parts, storage
 from corpus.errors import CorruptPartError, UserError
+from corpus.recipe import digest
 
 _EPILOG = """example:
   llama-corpus verify runs/sample/commoncrawl
@@ -64,7 +65,7 @@ def find_problems(root: str) -> list[str]:
         problems += _check_stage(root, stage, sha256, owned)
     problems += [f"{root}/{path} belongs to no part" for path in _strays(root, set(run["stages"]), owned)]
     stats = orjson.loads(storage.read_bytes(storage.join(root, "stats.json")))
-    if parts.digest(stats) != run["stats_sha256"]:
+    if digest(stats) != run["stats_sha256"]:
         problems.append(f"{root}/stats.json is not what manifest.json says")
     return problems
 

@@ -21,13 +21,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpus import registry
-from corpus.crawl.dedup import KeyFilter, filter_of
+from corpus.crawl.dedup import id_filter, paragraph_filter
 from corpus.crawl.job import FOLDERS, SOURCE, CrawlJob, Scope, annotator_assets
 from corpus.crawl.pages import id_keys, natural_ids, read_again, repeated_id
+from corpus.dedup.paragraphs import ParagraphFilter
 from corpus.errors import CorruptPartError
 from corpus.inputs import InputFile, Split
 from corpus.kernels.lines import assemble, scan
 from corpus.parts import Part, PartWriter, commit_part
+from corpus.runs import KeyFilter
 from corpus.schema import DOCUMENT
 from corpus.tally import Tally
 
@@ -68,8 +70,8 @@ def annotate_split(job: CrawlJob, split: Split, index: Part, answers: Mapping[Sc
 
 def _work(writer: PartWriter, job: CrawlJob, split: Split, index: Part, scopes: list[Scope]) -> None:
     by_kind = {scope.kind: scope for scope in scopes}
-    paragraphs = filter_of(job, split, index, by_kind["paragraphs"], job.settings.dedup.policy)
-    ids = filter_of(job, split, index, by_kind["ids"], "keep-first")
+    paragraphs = paragraph_filter(job, split, index, by_kind["paragraphs"])
+    ids = id_filter(job, split, index, by_kind["ids"])
     annotators = open_annotators(job)
     schema = annotated_schema(annotators)
     again = Tally(lambda batch: None)  # bad records are in the index part already
@@ -109,15 +111,14 @@ def _documents(
     pages: pa.RecordBatch,
     file: InputFile,
     job: CrawlJob,
-    paragraphs: KeyFilter,
+    paragraphs: ParagraphFilter,
     ids: KeyFilter,
     tally: Tally,
 ) -> pa.RecordBatch:
     """A row a page: its id, origin, and text without duplicate paragraphs."""
     n = pages.num_rows
     lines = scan(pages.column("text"), job.settings.min_chars, job.settings.dedup.hash)
-    kept = lines.candidate.copy()
-    kept[kept] = paragraphs.mask(lines.key[kept], lines.document[kept])
+    kept = paragraphs.mask(lines)
     text, ordinals = assemble(pages.column("text"), lines, kept)
     reason = pa.array(
         np.where(lines.short, "short", "all_duplicate"), pa.string(), mask=np.asarray(text.is_valid())
@@ -150,9 +151,10 @@ def _documents(
 def _ids(pages: pa.RecordBatch, file: InputFile, filter_: KeyFilter) -> list[str]:
     """Ids by record id; a page whose record id an earlier page has gets one by its place."""
     natural = natural_ids(pages, file)
-    first = filter_.mask(id_keys(natural), np.arange(len(natural), dtype=np.int32))
-    for i in np.flatnonzero(~first):
-        natural[i] = repeated_id(pages.column("record_id")[i].as_py(), file, pages.column("offset")[i].as_py())
+    for i in np.flatnonzero(filter_.drop(id_keys(natural))):
+        natural[i] = repeated_id(
+            pages.column("record_id")[i].as_py(), file, pages.column("offset")[i].as_py()
+        )
     return natural
 
 

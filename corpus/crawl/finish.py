@@ -83,7 +83,8 @@ def finish(job: CrawlJob, splits: Sequence[Split], until: str) -> dict[str, int]
         "stats_sha256": digest(stats),
     }
     _write_json(job.root, "manifest.json", manifest)
-    return stats["counters"]
+    counters: dict[str, int] = stats["counters"]
+    return counters
 
 
 def run_stats(totals: dict[str, dict[str, int]]) -> dict[str, Any]:
@@ -101,9 +102,7 @@ def run_stats(totals: dict[str, dict[str, int]]) -> dict[str, Any]:
     return {"counters": dict(sorted(run.items())), "stages": totals}
 
 
-def check_accounts(
-    root: str, totals: dict[str, dict[str, int]], done: dict[str, list[Part]]
-) -> None:
+def check_accounts(root: str, totals: dict[str, dict[str, int]], done: dict[str, list[Part]]) -> None:
     """Check that no page was lost between framing and export.
 
     Rows are taken from the Parquet footers, and set against what the reader framed.

@@ -11,26 +11,20 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 
-from corpus import runs
 from corpus.crawl.job import CrawlJob
-from corpus.crawl.pages import extracted_path, id_keys, is_wet, natural_ids, read_raw
+from corpus.crawl.pages import extracted_path, id_keys, is_wet, natural_ids, read_raw, run_path
+from corpus.dedup.paragraphs import ParagraphIndex
 from corpus.inputs import Split
 from corpus.kernels.lines import scan
 from corpus.parts import Part, PartWriter, commit_part
+from corpus.runs import RunBuilder, write_run
 from corpus.schema import PAGE
-
-KINDS = ("paragraphs", "ids")
-
-
-def run_path(split_name: str, kind: str) -> str:
-    """Where a split's run lies, below the run's root."""
-    return f"index/{split_name}.{kind}.run"
 
 
 def index_split(job: CrawlJob, split: Split) -> Part:
     """Read a split and write its runs.
 
-    Counters: those of `read_pages`; ``keys`` and ``ids``, entries of the runs.
+    Counters: those of `read_pages`; ``keys``, distinct line keys.
     """
     inputs = [(f.name, f.size, f.dump) for f in split.files]
     spec = job.spec("index", split.name, inputs, [f.tag for f in split.files])
@@ -40,26 +34,22 @@ def index_split(job: CrawlJob, split: Split) -> Part:
 def _work(writer: PartWriter, job: CrawlJob, split: Split) -> None:
     settings = job.settings
     memory = settings.dedup.bucket_bytes
-    with tempfile.TemporaryDirectory(prefix="llama-corpus-") as spill:
-        paragraphs, ids = (runs.RunBuilder(f"{spill}/{kind}", memory) for kind in KINDS)
+    spill = tempfile.gettempdir()
+    with ParagraphIndex(spill, memory) as paragraphs, RunBuilder(spill, memory) as ids:
         for number, file in enumerate(split.files):
             batches = read_raw(job, file, writer.tally)
             if not is_wet(job, file):
-                batches = _keep(writer, extracted_path(split, number), batches)
+                batches = _keep(writer, extracted_path(split.name, number), batches)
             for batch in batches:
-                lines = scan(batch.column("text"), settings.min_chars, settings.dedup.hash)
-                paragraphs.add(lines.key[lines.candidate])
+                paragraphs.add(scan(batch.column("text"), settings.min_chars, settings.dedup.hash))
                 ids.add(id_keys(natural_ids(batch, file)))
-        for kind, builder in zip(KINDS, (paragraphs, ids), strict=True):
-            keys, flags = builder.finish()
-            with writer.file(run_path(split.name, kind), rows=lambda n=len(keys): n) as f:  # type: ignore[misc]
-                runs.write_run(f, keys, flags)
-            writer.tally.count("keys" if kind == "paragraphs" else "ids", len(keys))
+        with writer.file(run_path(split.name, "paragraphs")) as f:
+            writer.tally.count("keys", paragraphs.write(f))
+        with writer.file(run_path(split.name, "ids")) as f:
+            write_run(f, *ids.finish())
 
 
-def _keep(
-    writer: PartWriter, path: str, batches: Iterator[pa.RecordBatch]
-) -> Iterator[pa.RecordBatch]:
+def _keep(writer: PartWriter, path: str, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """Pass batches on, and write them: what was extracted from HTML is not extracted twice."""
     with writer.parquet(path, PAGE) as sink:
         for batch in batches:

@@ -172,8 +172,8 @@ def needed_assets(settings: CommonCrawl) -> list[str]:
     return sorted({*annotator_assets(settings), *extra})
 
 
-def prepare(root: str, recipe: Recipe) -> CrawlJob:
-    """Fetch and check the models and lists that a recipe names; all that is missing is told at once.
+def prepare(root: str, recipe: Recipe, until: str = STAGES[-1]) -> CrawlJob:
+    """Fetch and check the models and lists that a run needs up to a stage; all that is missing is told at once.
 
     Raises:
         UserError: an asset is not in the recipe's table, or cannot be had.
@@ -187,8 +187,9 @@ def prepare(root: str, recipe: Recipe) -> CrawlJob:
     assets.preflight(recipe.assets, names)
     hashes = {name: assets.identity(name, recipe.assets[name]) for name in names}
     job = CrawlJob(root, recipe, hashes)
-    job.cutoffs()
-    job.removals()
+    if STAGES.index(until) >= STAGES.index("decide"):
+        job.cutoffs()
+        job.removals()
     return job
 
 
@@ -222,4 +223,3 @@ def export_groups(splits: Sequence[int], settings: CommonCrawl) -> dict[int, lis
     for ordinal in splits:
         groups[ordinal // settings.export.splits_per_file].append(ordinal)
     return dict(groups)
-

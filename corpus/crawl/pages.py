@@ -22,9 +22,14 @@ from corpus.sources.warc import Record, read_records
 from corpus.tally import Tally
 
 
-def extracted_path(split: Split, number: int) -> str:
-    """Where the text of the split's WARC file `number` lies."""
-    return f"extracted/{split.name}-{number:03d}.parquet"
+def extracted_path(split_name: str, number: int) -> str:
+    """Where the text of the split's WARC file `number` lies, below the run's root."""
+    return f"extracted/{split_name}-{number:03d}.parquet"
+
+
+def run_path(split_name: str, kind: str) -> str:
+    """Where a split's run of ``paragraphs`` or ``ids`` lies, below the run's root."""
+    return f"index/{split_name}.{kind}.run"
 
 
 def read_raw(job: CrawlJob, file: InputFile, tally: Tally) -> Iterator[pa.RecordBatch]:
@@ -50,7 +55,7 @@ def read_again(
 ) -> Iterator[tuple[InputFile, pa.RecordBatch]]:
     """The pages that pass one saw, in the same batches, each with the file it is from."""
     for number, file in enumerate(split.files):
-        extracted = index.file(extracted_path(split, number))
+        extracted = index.file(extracted_path(split.name, number))
         if extracted is None:
             for batch in read_raw(job, file, tally):
                 yield file, batch
@@ -80,4 +85,3 @@ def repeated_id(record_id: str | None, file: InputFile, offset: int) -> str:
 def id_keys(ids: list[str]) -> np.ndarray:
     """First 64 bits of each id, uint64."""
     return np.frombuffer(bytes.fromhex("".join(i[:16] for i in ids)), dtype=">u8").astype(np.uint64)
-

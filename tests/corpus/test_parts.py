@@ -109,7 +109,7 @@ def test_a_manifest_of_many_parts_keeps_its_entries_in_parquet(
     assert parts.read_manifest(str(tmp_path), "stage")[1] == made
     beside = tmp_path / "stage/manifest.parts.parquet"
     pq.write_table(pq.read_table(beside).slice(1), beside)
-    with pytest.raises(CorruptPartError, match="manifest.parts.parquet"):
+    with pytest.raises(CorruptPartError, match=r"manifest.parts.parquet"):
         parts.read_manifest(str(tmp_path), "stage")
 
 
