@@ -58,10 +58,9 @@ def read_bytes(path: str) -> bytes:
 def write(path: str) -> Iterator[IO[bytes]]:
     """Open for writing; the file appears when the block ends well, and not at all if it raises."""
     if is_local(path):
-        os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
-        temporary = (
-            f"{os.path.dirname(path) or '.'}/.{os.path.basename(path)}.{uuid.uuid4().hex}{TEMPORARY_SUFFIX}"
-        )
+        folder, name = os.path.split(path)
+        os.makedirs(folder or ".", exist_ok=True)
+        temporary = os.path.join(folder, f".{name}.{uuid.uuid4().hex}{TEMPORARY_SUFFIX}")
         try:
             with open(temporary, "wb") as f:
                 yield f

@@ -10,9 +10,7 @@ import traceback
 from corpus.errors import CorruptPartError, UserError
 from pipelines import crawl, train, verify
 
-_DESCRIPTION = (
-    "Makes the pre-training corpus of LLaMA, stage by stage; every stage can be stopped and resumed."
-)
+_DESCRIPTION = "Makes the pre-training corpus of LLaMA, stage by stage; each can be stopped and resumed."
 
 
 def main(argv: list[str] | None = None) -> int:

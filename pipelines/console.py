@@ -39,7 +39,7 @@ def print_plan(recipe: Recipe, splits: Sequence[Split], root: str, until: str) -
         print(f"  {stage:<9}{len(names[stage]):>7,} parts  {FOLDERS.get(stage, stage)}/")
     paragraphs = [s for s in plan if s.kind == "paragraphs"]
     print(
-        f"\nestimates: {len(paragraphs)} deduplication scopes of at most {max(s.buckets for s in plan)} buckets; "
+        f"\nestimates: {len(paragraphs)} scopes of at most {max(s.buckets for s in plan)} buckets, "
         f"{_size(int(total * 0.25))} of hashes; memory of one worker about "
         f"{_size(_worker_memory(recipe))} besides its models"
     )

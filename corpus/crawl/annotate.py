@@ -150,12 +150,11 @@ def _documents(
 
 def _ids(pages: pa.RecordBatch, file: InputFile, filter_: KeyFilter) -> list[str]:
     """Ids by record id; a page whose record id an earlier page has gets one by its place."""
-    natural = natural_ids(pages, file)
-    for i in np.flatnonzero(filter_.drop(id_keys(natural))):
-        natural[i] = repeated_id(
-            pages.column("record_id")[i].as_py(), file, pages.column("offset")[i].as_py()
-        )
-    return natural
+    ids = natural_ids(pages, file)
+    for i in np.flatnonzero(filter_.drop(id_keys(ids))):
+        row = pages.slice(i, 1).to_pylist()[0]
+        ids[i] = repeated_id(row["record_id"], file, row["offset"])
+    return ids
 
 
 def _metadata(pages: pa.RecordBatch, file: InputFile) -> list[str]:

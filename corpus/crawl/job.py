@@ -173,7 +173,7 @@ def needed_assets(settings: CommonCrawl) -> list[str]:
 
 
 def prepare(root: str, recipe: Recipe, until: str = STAGES[-1]) -> CrawlJob:
-    """Fetch and check the models and lists that a run needs up to a stage; all that is missing is told at once.
+    """Fetch and check the models and lists that a run needs up to a stage; tell all that is missing.
 
     Raises:
         UserError: an asset is not in the recipe's table, or cannot be had.
