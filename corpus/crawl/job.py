@@ -17,6 +17,7 @@ from corpus.errors import UserError
 from corpus.inputs import Split
 from corpus.parts import PartSpec
 from corpus.recipe import CommonCrawl, Recipe, digest
+from corpus.runs import bucket_count
 from corpus.training.cutoffs import load_cutoffs
 
 SOURCE = "commoncrawl"
@@ -34,9 +35,10 @@ _LIBRARIES = {
     "decide": ("pyarrow",),
     "export": ("pyarrow",),
 }
-# Distinct line keys (8 bytes each) that a byte of compressed WET makes, for the number of buckets only:
-# a bucket that holds more is merged in several passes.
-_KEY_BYTES_PER_RAW_BYTE = 0.25
+# Distinct line keys that a byte of compressed WET makes, for the number of buckets only: a bucket that holds
+# more is merged in several passes.
+_KEYS_PER_RAW_BYTE = 1 / 32
+_PAGES_PER_LINE = 1 / 40
 
 
 @dataclass(frozen=True)
@@ -204,17 +206,14 @@ def scopes(settings: CommonCrawl, splits: Sequence[Split]) -> list[Scope]:
         Scope("paragraphs", name, _buckets(members, settings), tuple(s.ordinal for s in members))
         for name, members in groups.items()
     ]
-    ids = Scope("ids", "all", _buckets(splits, settings, share=0.05), tuple(s.ordinal for s in splits))
+    ids = Scope("ids", "all", _buckets(splits, settings, _PAGES_PER_LINE), tuple(s.ordinal for s in splits))
     return [*found, ids]
 
 
 def _buckets(splits: Sequence[Split], settings: CommonCrawl, share: float = 1.0) -> int:
-    """Number of buckets, a power of two, for about `bucket_bytes` each."""
-    keys_bytes = sum(s.bytes for s in splits) * _KEY_BYTES_PER_RAW_BYTE * share
-    buckets = 1
-    while buckets * settings.dedup.bucket_bytes < keys_bytes:
-        buckets *= 2
-    return buckets
+    """Number of buckets for the keys that the splits can be expected to have."""
+    keys = sum(s.bytes for s in splits) * _KEYS_PER_RAW_BYTE * share
+    return bucket_count(int(keys), settings.dedup.bucket_bytes)
 
 
 def export_groups(splits: Sequence[int], settings: CommonCrawl) -> dict[int, list[int]]:
