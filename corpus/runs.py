@@ -1,6 +1,6 @@
 """Runs: sorted files of 64-bit keys through which the data of different splits meets.
 
-In: the keys of one split (`RunBuilder`, `write_run`). Out: for each bucket of a scope an answer
+In: the keys of one split (`corpus.run_builder`, `write_run`). Out: for each bucket of a scope an answer
 (`write_answer`): one bit a key and run, read back per run (`read_answers`, `KeyFilter`). Keys are hashes
 of lines or of record ids. Bucket b of B, a power of two, holds the keys with ⌊key·B / 2^64⌋ = b.
 
@@ -16,7 +16,6 @@ from __future__ import annotations
 import itertools
 import os
 import struct
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import IO, Any, Literal, NamedTuple, Protocol, Self
@@ -26,12 +25,12 @@ import xxhash
 
 from corpus.errors import CorruptPartError
 from corpus.kernels.arrays import Bools, Keys
-from corpus.kernels.sorted_keys import Lookup, at_most_twice, distinct, only_repeated
+from corpus.kernels.sorted_keys import Lookup, only_repeated
 from corpus.storage import open_read
 
 Policy = Literal["drop-all", "keep-first"]
 
-_KEY_SPACE = 1 << 64
+KEY_SPACE = 1 << 64
 _RUN_MAGIC, _ANSWER_MAGIC = b"LCRUN\0\0\1", b"LCANSW\0\1"  # the last byte is the version
 _RUN_HEADER = struct.Struct("<8sQQQ")  # magic, keys, section bits, offset of the index; then a checksum
 _ANSWER_FOOTER = struct.Struct("<8sQQQQQ")  # magic, runs, ranges, bucket, buckets, offset of the index
@@ -138,7 +137,7 @@ class Run:
             raise _corrupt(path, "it has no valid header of a run")
         return cls(path, count, bits, index_offset)
 
-    def read(self, low: int = 0, high: int = _KEY_SPACE) -> KeyRange:
+    def read(self, low: int = 0, high: int = KEY_SPACE) -> KeyRange:
         """The keys with low ≤ key < high, and their flags.
 
         Reads whole sections, one range of bytes, and holds one beside the result.
@@ -163,14 +162,14 @@ class Run:
                 keys[start:stop] = np.frombuffer(payload, "<u8", stop - start)
                 bits = np.frombuffer(payload, np.uint8, offset=8 * (stop - start))
                 flags[start:stop] = np.unpackbits(bits, count=stop - start, bitorder="little")
-        a, b = _rank(keys, low), _rank(keys, high)
+        a, b = rank(keys, low), rank(keys, high)
         if b - a < len(keys):  # let go of the rest of the outer sections
             keys, flags = keys[a:b].copy(), flags[a:b].copy()
         return KeyRange(int(positions[0]) + a, keys, flags)
 
     def position(self, key: int) -> int:
         """How many keys are below this one, 0 ≤ key ≤ 2^64; reads at most one section."""
-        if key in (0, _KEY_SPACE):
+        if key in (0, KEY_SPACE):
             return self.count if key else 0
         section = key >> (64 - self.section_bits)
         start = section << (64 - self.section_bits)
@@ -199,98 +198,6 @@ class Run:
         return first, index
 
 
-class RunBuilder:
-    """Gathers the keys of one split, in bounded memory, into the sorted keys of its run.
-
-    Keys wait in a buffer; when it is full it is sorted, a key kept twice at most (enough to know that
-    it repeats), and written to a temporary file if it is still more than half full. A context manager:
-    on leaving it the temporary files go, and with them the arrays that `finish` gave.
-    """
-
-    def __init__(self, spill_folder: str, memory_bytes: int) -> None:
-        self._buffer = np.empty(max(4, memory_bytes // 9), np.uint64)  # a key, and its flag at the end
-        self._size = 0
-        self._folder = tempfile.TemporaryDirectory(dir=spill_folder, prefix="run-")
-        self._spills: list[_Spill] = []
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._buffer = np.empty(0, np.uint64)
-        self._folder.cleanup()
-
-    def add(self, keys: Keys) -> None:
-        """Add the keys of a batch of documents, uint64[m], each key once per document."""
-        while len(keys):
-            if self._size == len(self._buffer):
-                self._compact()
-                if self._size > len(self._buffer) // 2:
-                    self._spill()
-            room = len(self._buffer) - self._size
-            self._buffer[self._size : self._size + len(keys[:room])] = keys[:room]
-            self._size += len(keys[:room])
-            keys = keys[room:]
-
-    def finish(self) -> SortedKeys:
-        """All distinct keys, flagged where two or more documents have them; call it once.
-
-        Where keys were spilled, the arrays are mapped from temporary files.
-        """
-        if not self._spills:
-            return self._distinct()
-        self._compact()
-        self._spill()
-        keys_path, flags_path = (os.path.join(self._folder.name, name) for name in ("keys", "flags"))
-        with open(keys_path, "wb") as keys_file, open(flags_path, "wb") as flags_file:
-            for low, high in _fitting_ranges(self._spills, 0, _KEY_SPACE, len(self._buffer)):
-                for spill in self._spills:
-                    start, stop = spill.position(low), spill.position(high)
-                    if self._size + stop - start > len(self._buffer):  # one key, in more spills than fit
-                        self._compact()
-                    spill.read_into(self._buffer[self._size : self._size + stop - start], start)
-                    self._size += stop - start
-                part_keys, part_flags = self._distinct()
-                part_keys.tofile(keys_file)
-                part_flags.tofile(flags_file)
-                self._size = 0
-        return SortedKeys(np.memmap(keys_path, np.uint64, "r"), np.memmap(flags_path, bool, "r"))
-
-    def _distinct(self) -> SortedKeys:
-        keys = self._buffer[: self._size]
-        keys.sort()
-        flags = np.empty(self._size, bool)
-        n = distinct(keys, flags)
-        return SortedKeys(keys[:n], flags[:n])
-
-    def _compact(self) -> None:
-        keys = self._buffer[: self._size]
-        keys.sort()
-        self._size = at_most_twice(keys)
-
-    def _spill(self) -> None:
-        path = os.path.join(self._folder.name, f"spill-{len(self._spills)}")
-        self._buffer[: self._size].tofile(path)
-        self._spills.append(_Spill(path, self._size))
-        self._size = 0
-
-
-@dataclass(frozen=True)
-class _Spill:
-    """Sorted keys in a temporary file."""
-
-    path: str
-    count: int
-
-    def position(self, key: int) -> int:
-        return _rank(np.memmap(self.path, np.uint64, "r"), key)
-
-    def read_into(self, out: Keys, start: int) -> None:
-        with open(self.path, "rb") as f:
-            f.seek(8 * start)
-            f.readinto(out)  # type: ignore[arg-type]
-
-
 def write_answer(
     f: IO[bytes], runs: Sequence[Run], bucket: int, buckets: int, policy: Policy, bucket_bytes: int
 ) -> None:
@@ -308,11 +215,11 @@ def write_answer(
         raise ValueError(f"no bucket {bucket} of {buckets}")
     if policy not in ("drop-all", "keep-first"):
         raise ValueError(f"policy must be 'drop-all' or 'keep-first', not {policy!r}")
-    width = _KEY_SPACE // buckets
+    width = KEY_SPACE // buckets
     f.write(_ANSWER_MAGIC)
     offset, index = len(_ANSWER_MAGIC), []
     max_keys = max(1, bucket_bytes // _MERGE_BYTES_PER_KEY)
-    for low, high in _fitting_ranges(runs, bucket * width, (bucket + 1) * width, max_keys):
+    for low, high in fitting_ranges(runs, bucket * width, (bucket + 1) * width, max_keys):
         parts = [run.read(low, high) for run in runs]
         entries = np.zeros(len(runs), _BITMAP)
         for i, bits in enumerate(_merge(parts, policy)):
@@ -401,7 +308,7 @@ def _merge(parts: Sequence[KeyRange], policy: Policy) -> Iterator[Bools]:
         yield bits if keep_first else bits | part.flags
 
 
-def _fitting_ranges(
+def fitting_ranges(
     sources: Sequence[_Source], low: int, high: int, max_keys: int
 ) -> Iterator[tuple[int, int]]:
     """Ranges of keys that together are [low, high), ascending, each with at most `max_keys` in all.
@@ -454,9 +361,9 @@ def _section_bytes(count: int) -> int:
     return 8 * count + 8 * ((count + 63) // 64)
 
 
-def _rank(keys: Keys, key: int) -> int:
+def rank(keys: Keys, key: int) -> int:
     """How many sorted keys are below this one, which may be 2^64."""
-    return len(keys) if key == _KEY_SPACE else int(np.searchsorted(keys, np.uint64(key)))
+    return len(keys) if key == KEY_SPACE else int(np.searchsorted(keys, np.uint64(key)))
 
 
 def _checksum(number: int, position: int, count: int, offset: int, payload: bytes) -> int:

@@ -17,7 +17,8 @@ from corpus.dedup.paragraphs import ParagraphIndex
 from corpus.inputs import Split
 from corpus.kernels.lines import scan
 from corpus.parts import Part, PartWriter, commit_part
-from corpus.runs import RunBuilder, write_run
+from corpus.run_builder import RunBuilder
+from corpus.runs import write_run
 from corpus.schema import PAGE
 
 

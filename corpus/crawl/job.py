@@ -29,9 +29,9 @@ FOLDERS = {"annotate": "annotated", "decide": "decisions", "export": "documents"
 VERSIONS = {"index": 1, "dedup": 1, "annotate": 1, "decide": 1, "export": 1}
 # Libraries whose version shapes a stage's bytes.
 _LIBRARIES = {
-    "index": ("pyarrow", "fastwarc", "resiliparse", "xxhash"),
+    "index": ("pyarrow", "resiliparse"),
     "dedup": (),
-    "annotate": ("pyarrow", "fastwarc", "fasttext", "kenlm", "sentencepiece"),
+    "annotate": ("pyarrow", "fasttext", "kenlm", "sentencepiece"),
     "decide": ("pyarrow",),
     "export": ("pyarrow",),
 }

@@ -1,7 +1,7 @@
 """Paragraph deduplication in two passes over the same text: keys out, answers back.
 
 First pass: the lines of a split -> `ParagraphIndex` -> its run. Between: the runs of a scope, bucket by
-bucket -> `answer`. Second pass: the lines again, and the answers to the split's run -> `ParagraphFilter`
+bucket -> `corpus.runs.write_answer`. Second pass: the lines again, and the answers to the split's run -> `ParagraphFilter`
 -> which lines stay. Rule: facebookresearch/cc_net, cc_net/dedup.py: a line is dropped where two or more
 documents of the scope have its key (drop-all), or in all but the first of them (keep-first, ours).
 Text never leaves its split; what meets are sorted keys (`corpus.runs`).
@@ -9,14 +9,15 @@ Text never leaves its split; what meets are sorted keys (`corpus.runs`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import IO, Self
 
 import numpy as np
 
 from corpus.kernels.arrays import Bools, Keys
 from corpus.kernels.lines import Lines
-from corpus.runs import KeyFilter, Policy, Run, RunBuilder, read_answers, write_answer, write_run
+from corpus.run_builder import RunBuilder
+from corpus.runs import KeyFilter, Policy, Run, read_answers, write_run
 
 
 class ParagraphIndex:
@@ -40,25 +41,6 @@ class ParagraphIndex:
         keys, flags = self._builder.finish()
         write_run(f, keys, flags)
         return len(keys)
-
-
-def answer(
-    f: IO[bytes], runs: Sequence[str], bucket: int, buckets: int, policy: Policy, bucket_bytes: int
-) -> None:
-    """Merge one bucket of a scope and write its answer to all runs of the scope.
-
-    Args:
-        f: opened for writing.
-        runs: paths, in the order in which keep-first counts.
-        bucket: from 0.
-        buckets: a power of two, the same for the whole scope.
-        policy: see the module.
-        bucket_bytes: memory to merge in.
-
-    Raises:
-        CorruptPartError: a run is missing or damaged.
-    """
-    write_answer(f, [Run.open(path) for path in runs], bucket, buckets, policy, bucket_bytes)
 
 
 class ParagraphFilter:

@@ -159,6 +159,7 @@ class _Framer:
         self._members: list[tuple[int, int]] = []  # (index in the window, offset in the raw file)
         self._wall: int | None = None
         self._break: Break | None = None
+        self._ended = False
 
     def head(self) -> bytes:
         """The first inflated bytes of the file, which stay in place."""
@@ -207,11 +208,8 @@ class _Framer:
         available = self._need(size + len(_RECORD_END))
         if available < size:
             raise self._cut_short(f"{available - header_bytes} of {length} bytes are there")
+        gap = self._gap(size)
         end = self._pos + size
-        if self._window[end : self._pos + available] == _RECORD_END:
-            gap = len(_RECORD_END)
-        else:
-            gap = self._odd_gap(size)
         body = self._window[self._pos + header_bytes : end] if record_type in self._bodies else b""
         self._pos = end + gap
         if not self._need(1) and self._break is not None and self._break.inside_member:
@@ -259,15 +257,18 @@ class _Framer:
                 raise _Unframed(*self._why("the header is cut short"))
             reach *= 8
 
-    def _odd_gap(self, size: int) -> int:
-        """Length of what lies between a record and the next where it is not the usual two line ends.
+    def _gap(self, size: int) -> int:
+        """Length of what lies between a record of `size` and the next: two line ends, as a rule.
 
-        Fewer or more line ends do no harm where another record or the end follows. Anything else means that
+        Fewer or more do no harm where another record or the end follows. Anything else means that
         the length is wrong, unless the usual end is there: then the record stands, and garbage follows it.
 
         Raises:
             Unreadable: `wrong_content_length`.
         """
+        usual = size + len(_RECORD_END)
+        if self._need(usual) == usual and self._window.startswith(_RECORD_END, self._pos + size):
+            return len(_RECORD_END)
         available = self._need(size + _TAIL_BYTES)
         tail = self._window[self._pos + size : self._pos + available]
         follows = tail.lstrip(b"\r\n")
@@ -310,7 +311,7 @@ class _Framer:
         have = self._end() - self._pos
         if have >= n:
             return n
-        if self._wall is not None or self._break is not None:
+        if self._wall is not None or self._break is not None or self._ended:
             return have
         parts = [self._window[self._pos :]] if have else []
         current = max((i for i, m in enumerate(self._members) if m[0] <= self._pos), default=0)
@@ -318,6 +319,7 @@ class _Framer:
         while have < n and self._wall is None:
             item = next(self._pieces, None)
             if item is None:
+                self._ended = True
                 break
             if isinstance(item, Break):
                 self._break = item

@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpus.dedup.paragraphs import ParagraphFilter, ParagraphIndex, answer
+from corpus.dedup.paragraphs import ParagraphFilter, ParagraphIndex
 from corpus.errors import CorruptPartError
 from corpus.kernels.ccnet_text import normalize_for_dedup
 from corpus.kernels.lines import assemble, scan
+from corpus.runs import Run, write_answer
 
 # Few lines, many spellings: pages meet often, under one key and under another.
 LINES = st.sampled_from(
@@ -62,7 +63,7 @@ def through_files(folder, splits, policy, buckets=1, bucket_bytes=1 << 20, memor
     answers = [str(folder / f"answer-{b}") for b in range(buckets)]
     for bucket, path in enumerate(answers):
         with open(path, "wb") as f:
-            answer(f, runs, bucket, buckets, policy, bucket_bytes)
+            write_answer(f, list(map(Run.open, runs)), bucket, buckets, policy, bucket_bytes)
     result = []
     for place, (path, batches) in enumerate(zip(runs, scanned, strict=True)):
         paragraph_filter = ParagraphFilter.open(path, [(a, place) for a in answers], policy)

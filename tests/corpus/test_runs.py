@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpus.errors import CorruptPartError
+from corpus.run_builder import RunBuilder
 from corpus.runs import (
     KeyFilter,
     Run,
-    RunBuilder,
     bucket_count,
     read_answers,
     write_answer,
