@@ -16,7 +16,7 @@ OPTIONS  = $(if $(INPUT),--input $(INPUT)) $(if $(RECIPE),--recipe $(RECIPE)) \
 
 # Compilers for fasttext and kenlm; cmake and Boost only for `train-lm` (lmplz).
 DEBIAN_PACKAGES := g++ make cmake python3-venv python3-dev libboost-program-options-dev \
-  libboost-system-dev libboost-thread-dev libboost-test-dev zlib1g-dev libbz2-dev liblzma-dev
+  libboost-system-dev libboost-thread-dev zlib1g-dev libbz2-dev liblzma-dev
 
 .DEFAULT_GOAL := help
 .PHONY: help setup system crawl-filter sample test test-all bench lint clean

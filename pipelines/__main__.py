@@ -16,6 +16,7 @@ _DESCRIPTION = "Makes the pre-training corpus of LLaMA, stage by stage; each can
 def main(argv: list[str] | None = None) -> int:
     """Run one subcommand; returns the exit status: 0 done, 1 failed, 2 asked wrongly, 130 interrupted."""
     logging.basicConfig(level=logging.ERROR, format="%(levelname)s %(name)s: %(message)s")
+    logging.getLogger("corpus").setLevel(logging.INFO)
     parser = argparse.ArgumentParser(prog="llama-corpus", description=_DESCRIPTION)
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for module in (crawl, train, verify):

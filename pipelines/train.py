@@ -16,6 +16,7 @@ from corpus.training.cited_urls import Match
 from corpus.training.classifier import ClassifierSettings, train_classifier
 from corpus.training.cutoffs import measure_cutoffs, write_cutoffs
 from corpus.training.language_model import LanguageModelSettings, train_language_model
+from corpus.training.selection import SelectionRule
 
 _LM_EXAMPLES = """examples:
   # CCNet's settings, on the opening text of Wikipedia's articles, one a line
@@ -35,7 +36,7 @@ _CLASSIFIER_EXAMPLES = """examples:
 
   # a small model from few pages: every page of a cited host counts as cited
   llama-corpus train-classifier --run runs/sample --cited references.txt --match host --output models \\
-      --min-chars 300 --dim 16 --epochs 25
+      --min-chars 300 --length-classes 1 --min-count 1 --dim 16 --epochs 25 --held-out 0.2
 """
 
 
@@ -92,15 +93,18 @@ def _add_train_classifier(subparsers: Any) -> None:
     parser.add_argument("--run", dest="run_folder", required=True, help="output of crawl-filter")
     parser.add_argument("--cited", required=True, help="cited URLs, one a line; may be compressed")
     parser.add_argument("--output", required=True, help="folder for the model and its manifest")
-    parser.add_argument("--language", default=default.language, help="pages used (default: %(default)s)")
+    parser.add_argument(
+        "--language", default=default.pages.language, help="pages used (default: %(default)s)"
+    )
     parser.add_argument(
         "--match",
         choices=get_args(Match),
         default=default.match,
         help="a page is cited if its URL is, or if any page of its host is (default: %(default)s)",
     )
-    _option(parser, "--min-chars", default.min_chars, "shorter pages are not used")
-    _option(parser, "--max-pages", default.max_pages, "pages of each class")
+    _option(parser, "--min-chars", default.pages.min_chars, "shorter pages are not used")
+    _option(parser, "--max-pages", default.pages.max_pages, "pages of each class")
+    _option(parser, "--length-classes", default.pages.length_classes, "classes to each doubling of length")
     _option(parser, "--held-out", default.held_out, "share of pages for the AUC")
     _option(parser, "--dim", default.dim, "size of a word's vector")
     _option(parser, "--epochs", default.epochs, "passes over the pages")
@@ -143,10 +147,13 @@ def run_train_classifier(args: argparse.Namespace, beam_args: list[str]) -> int:
     """Subcommand `train-classifier`."""
     _no_engine(beam_args)
     settings = ClassifierSettings(
-        language=args.language,
+        pages=SelectionRule(
+            language=args.language,
+            min_chars=args.min_chars,
+            max_pages=args.max_pages,
+            length_classes=args.length_classes,
+        ),
         match=args.match,
-        min_chars=args.min_chars,
-        max_pages=args.max_pages,
         held_out=args.held_out,
         dim=args.dim,
         epochs=args.epochs,

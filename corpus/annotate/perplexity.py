@@ -1,8 +1,7 @@
 """Perplexity of a document under its language's n-gram model (CCNet: cc_net/perplexity.py).
 
 In: columns `text`, `language`, `lid_v1_score`. Out: `perplexity_v1` (1 decimal; low is close to the
-encyclopaedia that the model has read); null where the language is not kept or has no model, or nothing
-of the text is left by the normalisation.
+encyclopaedia that the model has read); null where the language is not kept or has no model.
 """
 
 from __future__ import annotations
@@ -35,8 +34,8 @@ class Model:
     pieces: Any
     ngrams: Any
 
-    def perplexities(self, text: pa.StringArray) -> list[float | None]:
-        """Perplexity of each whole document as one sentence; null where normalisation leaves nothing."""
+    def perplexities(self, text: pa.StringArray) -> list[float]:
+        """Perplexity of each whole document as one sentence; of no words, where normalisation leaves none."""
         normalized = normalize_for_language_model(text).to_pylist()
         return [
             self._perplexity(pieces)
@@ -47,9 +46,7 @@ class Model:
             )
         ]
 
-    def _perplexity(self, pieces: list[str]) -> float | None:
-        if not pieces:
-            return None
+    def _perplexity(self, pieces: list[str]) -> float:
         log10: float = self.ngrams.score(" ".join(pieces), bos=True, eos=True)
         return round(math.pow(10.0, -log10 / (len(pieces) + 1)), _DECIMALS)
 
@@ -73,7 +70,7 @@ class PerplexityAnnotator:
         """Column `perplexity_v1`, aligned with the batch's rows."""
         present = rows_with_text(batch)
         sure = pc.greater_equal(batch.column("lid_v1_score"), self._min_score)
-        values: list[float | None] = []
+        values: list[float] = []
         rows: list[np.ndarray] = []
         for language, model in self._models.items():
             wanted = pc.fill_null(pc.and_(pc.equal(batch.column("language"), language), sure), False)

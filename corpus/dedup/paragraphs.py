@@ -1,9 +1,10 @@
 """Paragraph deduplication in two passes over the same text: keys out, answers back.
 
 First pass: the lines of a split -> `ParagraphIndex` -> its run. Between: the runs of a scope, bucket by
-bucket -> `corpus.runs.write_answer`. Second pass: the lines again, and the answers to the split's run -> `ParagraphFilter`
--> which lines stay. Rule: facebookresearch/cc_net, cc_net/dedup.py: a line is dropped where two or more
-documents of the scope have its key (drop-all), or in all but the first of them (keep-first, ours).
+bucket -> `corpus.runs.write_answer`. Second pass: the lines again, and the answers to the split's run ->
+`ParagraphFilter` -> which lines stay. Rule: facebookresearch/cc_net, cc_net/dedup.py: a line is dropped
+where two or more documents of the scope have its key (drop-all), or in all but the first of them
+(keep-first, ours).
 Text never leaves its split; what meets are sorted keys (`corpus.runs`).
 """
 

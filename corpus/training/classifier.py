@@ -9,20 +9,18 @@ data_prep/cc/classifier) learned lengths instead of quality; here both classes h
 
 from __future__ import annotations
 
-import hashlib
 import re
 import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import fasttext
 import numpy as np
-import orjson
 import pyarrow as pa
 
 from corpus import assets, storage
@@ -30,7 +28,8 @@ from corpus.annotate.fasttext_model import LABEL_PREFIX
 from corpus.annotate.reference import CITED, RANDOM, cited_probabilities, classifier_text
 from corpus.errors import UserError
 from corpus.training.cited_urls import Match, read_cited
-from corpus.training.selection import Selection, candidates, select
+from corpus.training.manifests import file_entry, write_manifest
+from corpus.training.selection import Selection, SelectionRule, candidates, select
 
 # fastText's words: src/dictionary.cc, readWord.
 _WORD = re.compile(rb"[^ \n\r\t\v\f\0]+")
@@ -42,20 +41,16 @@ class ClassifierSettings:
     """How the pages are chosen and the model is trained; fastText's own defaults, but for `min_count`.
 
     Attributes:
-        language: pages of this language only.
+        pages: which pages may train.
         match: a page is cited if its URL is, or if any page of its host is.
-        min_chars: shorter pages train nothing, of either class.
-        max_pages: pages of each class at most.
         held_out: share of the pages that test and do not train.
         dim, epochs, learning_rate, min_count, seed: fastText's options. Features are single words, as in
             RedPajama: no n-grams.
         quantize: compress the model (fastText's product quantisation).
     """
 
-    language: str = "en"
+    pages: SelectionRule = field(default_factory=SelectionRule)
     match: Match = "url"
-    min_chars: int = 1000
-    max_pages: int = 300_000
     held_out: float = 0.05
     dim: int = 100
     epochs: int = 5
@@ -82,18 +77,19 @@ def train_classifier(run: str, cited_path: str, output: str, settings: Classifie
         UserError: there are too few cited or too few other pages of the same lengths.
     """
     cited = read_cited(cited_path, settings.match)
-    selection = select(run, cited, settings.language, settings.min_chars, settings.max_pages)
+    selection = select(run, cited, settings.pages)
     pages = len(selection.cited)
     if pages < _MIN_PAGES:
         raise UserError(
             f"{selection.cited_found} cited and {selection.random_found} other pages in "
-            f"{settings.language!r} of {settings.min_chars} characters or more share lengths for {pages} "
-            f"pairs only; at least {_MIN_PAGES} are wanted: more input, --match host, or a lower --min-chars"
+            f"{settings.pages.language!r} of {settings.pages.min_chars} characters or more share lengths for "
+            f"{pages} pairs only; at least {_MIN_PAGES} are wanted: more input, --match host, a lower "
+            "--min-chars or --length-classes"
         )
     with tempfile.TemporaryDirectory() as temporary:
         work = Path(temporary)
         lines = _Lines(work / "pages.txt")
-        for page in candidates(run, cited, settings.language, settings.min_chars):
+        for page in candidates(run, cited, settings.pages):
             lines.add(page.text, page.hashes, page.cited, selection)
         held_out = lines.split(settings.held_out, work / "train.txt")
         model = work / ("reference.ftz" if settings.quantize else "reference.bin")
@@ -101,24 +97,23 @@ def train_classifier(run: str, cited_path: str, output: str, settings: Classifie
         auc = _auc_of(model, held_out)
         with open(model, "rb") as source, storage.write(str(Path(output) / model.name)) as f:
             shutil.copyfileobj(source, f)
-        model_sha256, model_bytes = assets.file_sha256(model), model.stat().st_size
+        text_sha256 = assets.file_sha256(work / "train.txt")
     manifest = {
         "kind": "reference-classifier",
         "settings": asdict(settings),
-        "cited": {"name": Path(cited_path).name, "entries": len(cited)},
+        "cited": {**file_entry(cited_path), "entries": len(cited)},
         "pages": {
             "cited_found": selection.cited_found,
             "random_found": selection.random_found,
             "of_each_class": pages,
             "held_out_of_each_class": len(held_out[CITED]),
-            "selection_sha256": _digest(selection),
+            "training_text_sha256": text_sha256,
         },
         "auc": round(auc, 4),
         "versions": {"fasttext": version("fasttext")},
-        "output": {"name": model.name, "sha256": model_sha256, "bytes": model_bytes},
+        "output": file_entry(str(Path(output) / model.name)),
     }
-    data = orjson.dumps(manifest, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
-    storage.write_bytes(str(Path(output) / "reference.manifest.json"), data)
+    write_manifest(Path(output) / "reference.manifest.json", manifest)
     return manifest
 
 
@@ -240,8 +235,3 @@ def _auc_of(model: Path, held_out: dict[str, list[str]]) -> float:
         label: cited_probabilities(loaded, pa.array(texts, pa.string())) for label, texts in held_out.items()
     }
     return area_under_curve(scores[CITED], scores[RANDOM])
-
-
-def _digest(selection: Selection) -> str:
-    """Hash of which pages were chosen: what of the run went into the model."""
-    return hashlib.sha256(selection.cited.tobytes() + b"|" + selection.random.tobytes()).hexdigest()

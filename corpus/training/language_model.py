@@ -20,14 +20,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 import fsspec
-import orjson
 import pyarrow as pa
 import sentencepiece
 
-from corpus import assets, storage
+from corpus import storage
 from corpus.errors import UserError
 from corpus.kernels.language_model_text import normalize_for_language_model
 from corpus.training import kenlm_tools
+from corpus.training.manifests import file_entry, write_manifest
 
 _DOCUMENTS_PER_BATCH = 1000
 
@@ -86,16 +86,15 @@ def train_language_model(
     manifest = {
         "kind": "language-model",
         "language": language,
-        "inputs": [_identity(path) for path in inputs],
+        "inputs": [file_entry(path) for path in inputs],
         "settings": asdict(settings),
         "versions": {"sentencepiece": version("sentencepiece"), "kenlm": kenlm_tools.VERSION},
         "documents": documents,
         "normalized_bytes": normalized_bytes,
         "pieces": pieces,
-        "outputs": [_identity(str(folder / name)) for name in names.values()],
+        "outputs": [file_entry(str(folder / name)) for name in names.values()],
     }
-    data = orjson.dumps(manifest, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
-    storage.write_bytes(str(folder / f"{language}.manifest.json"), data)
+    write_manifest(folder / f"{language}.manifest.json", manifest)
     return manifest
 
 
@@ -178,15 +177,3 @@ def _run(command: list[str], folder: Path) -> None:
     done = subprocess.run(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     if done.returncode:
         raise UserError(f"{Path(command[0]).name} failed: {done.stderr.strip()[-500:]}")
-
-
-def _identity(path: str) -> dict[str, Any]:
-    """Base name, hash and size of a file: what of it may enter a manifest."""
-    if storage.is_local(path):
-        return {
-            "name": Path(path).name,
-            "sha256": assets.file_sha256(path),
-            "bytes": Path(path).stat().st_size,
-        }
-    info = storage.info(path)
-    return {"name": path.rsplit("/", 1)[-1], "tag": info.tag, "bytes": info.size}

@@ -18,8 +18,24 @@ from corpus.training.cited_urls import CitedUrls, is_wikipedia, normalize_url
 
 _SEED = 0x636C_6173  # "clas"; a hash of its own, so that no other use of ids correlates
 _COLUMNS = ("id", "key", "language", "text")
-# Length classes: four to each doubling of the number of characters.
-_CLASSES_PER_DOUBLING = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class SelectionRule:
+    """Which pages may train.
+
+    Attributes:
+        language: pages of this language only.
+        min_chars: shorter pages train nothing, of either class.
+        max_pages: pages of each class at most.
+        length_classes: to each doubling of the number of characters; both classes of pages get equally
+            many of every one. Fewer waste fewer pages, and match lengths less closely.
+    """
+
+    language: str = "en"
+    min_chars: int = 1000
+    max_pages: int = 300_000
+    length_classes: int = 4
 
 
 @dataclass(frozen=True)
@@ -30,7 +46,7 @@ class Candidates:
         text: their texts.
         hashes: hash of each page's id (uint64).
         cited: whether each is cited.
-        length_class: class of its number of characters.
+        length_class: class of its number of characters, so many classes to each doubling.
     """
 
     text: pa.StringArray
@@ -49,11 +65,11 @@ class Selection:
     random_found: int
 
 
-def candidates(run: str, cited: CitedUrls, language: str, min_chars: int) -> Iterator[Candidates]:
-    """Pages of one language with a URL and at least `min_chars` characters; Wikipedia's own are left out."""
+def candidates(run: str, cited: CitedUrls, rule: SelectionRule) -> Iterator[Candidates]:
+    """Pages of one language with a URL and enough characters; Wikipedia's own are left out."""
     for batch in read_annotated(run, _COLUMNS):
-        long_enough = pc.greater_equal(pc.utf8_length(batch.column("text")), min_chars)
-        spoken = pc.equal(batch.column("language"), language)
+        long_enough = pc.greater_equal(pc.utf8_length(batch.column("text")), rule.min_chars)
+        spoken = pc.equal(batch.column("language"), rule.language)
         batch = batch.filter(pc.and_(long_enough, spoken))
         urls = [None if url is None else normalize_url(url) for url in batch.column("key").to_pylist()]
         usable = [None if url is None or is_wikipedia(url) else url for url in urls]
@@ -63,26 +79,22 @@ def candidates(run: str, cited: CitedUrls, language: str, min_chars: int) -> Ite
             text=batch.column("text"),
             hashes=id_hashes(batch.column("id"), _SEED),
             cited=cited.contains([url for url in usable if url is not None]),
-            length_class=np.floor(np.log2(np.maximum(length, 1)) * _CLASSES_PER_DOUBLING).astype(np.int64),
+            length_class=np.floor(np.log2(np.maximum(length, 1)) * rule.length_classes).astype(np.int64),
         )
 
 
-def select(run: str, cited: CitedUrls, language: str, min_chars: int, limit: int) -> Selection:
-    """Choose pages of both classes, equally many of every length class, by the smallest id hashes.
-
-    Args:
-        limit: pages of a class at most.
-    """
+def select(run: str, cited: CitedUrls, rule: SelectionRule) -> Selection:
+    """Choose pages of both classes, equally many of every length class, by the smallest id hashes."""
     kinds = (True, False)
     pools: dict[tuple[bool, int], SmallestHashes] = {}
     found = dict.fromkeys(kinds, 0)
-    for page in candidates(run, cited, language, min_chars):
+    for page in candidates(run, cited, rule):
         for kind in kinds:
             of_kind = page.cited == kind
             found[kind] += int(of_kind.sum())
             for length_class in np.unique(page.length_class[of_kind]).tolist():
                 rows = of_kind & (page.length_class == length_class)
-                pool = pools.setdefault((kind, length_class), SmallestHashes(limit, np.bool_))
+                pool = pools.setdefault((kind, length_class), SmallestHashes(rule.max_pages, np.bool_))
                 pool.add(page.hashes[rows], page.cited[rows])
     positives, negatives = [np.empty(0, np.uint64)], [np.empty(0, np.uint64)]
     for length_class in sorted({c for kind, c in pools if kind} & {c for kind, c in pools if not kind}):
@@ -90,7 +102,7 @@ def select(run: str, cited: CitedUrls, language: str, min_chars: int, limit: int
         n = min(len(a), len(b))
         positives.append(a[:n])
         negatives.append(b[:n])
-    positives, negatives = _thin(positives, negatives, limit)
+    positives, negatives = _thin(positives, negatives, rule.max_pages)
     return Selection(
         cited=np.sort(np.concatenate(positives)),
         random=np.sort(np.concatenate(negatives)),

@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -53,11 +54,12 @@ def _filter(folder: Path, name: str, size: int, warm: bool = False) -> float:
     cpu, wall, memory, _ = _measured([*command, "--input", str(folder / name), "--output", str(output)])
     if warm:
         return cpu
-    print(f"\nwhole command, {name}: {size / 1e6 / cpu:.1f} MB/s per core (CPU {cpu:.1f} s, wall {wall:.1f} s)")
-    print(f"  peak memory {memory / 1e6:.0f} MB")
+    print(f"\nwhole command, {name}: {size / 1e6 / cpu:.1f} MB/s per core")
+    print(f"  CPU {cpu:.1f} s, wall {wall:.1f} s, peak memory {memory / 1e6:.0f} MB")
     timing: dict[str, Any] = json.loads((output / "timing.json").read_text())
     for stage, t in timing.items():
-        print(f"  {stage:<9} {t['cpu_seconds']:7.2f} s   {size / 1e6 / max(t['cpu_seconds'], 1e-9):8.1f} MB/s")
+        cpu_stage = t["cpu_seconds"]
+        print(f"  {stage:<9} {cpu_stage:7.2f} s   {size / 1e6 / max(cpu_stage, 1e-9):8.1f} MB/s")
     rest = cpu - sum(t["cpu_seconds"] for t in timing.values())
     print(f"  {'the rest':<9} {rest:7.2f} s   (start, imports, engine)")
     return cpu
@@ -88,10 +90,8 @@ def _steps(folder: Path, size: int) -> None:
     model_paths = {name: job.path_of(name) for name in annotator_assets(settings)}
     for name, factory in registry.ANNOTATORS.items():
         annotator = factory(settings, model_paths)
-        columns = _step(name, kept, lambda a=annotator: [a.annotate(d) for d in documents])  # type: ignore[misc]
-        documents = [
-            _appended(d, annotator.fields, c) for d, c in zip(documents, columns, strict=True)
-        ]
+        columns = _step(name, kept, partial(_annotated, annotator, documents))
+        documents = [_appended(d, annotator.fields, c) for d, c in zip(documents, columns, strict=True)]
 
 
 def _index(index: ParagraphIndex, lines: list[Any], path: Path) -> None:
@@ -110,6 +110,10 @@ def _assembled(run: Path, texts: list[pa.Array], lines: list[Any]) -> list[pa.Re
         pa.RecordBatch.from_pydict({"text": assemble(t, batch, filter_.mask(batch))[0]})
         for t, batch in zip(texts, lines, strict=True)
     ]
+
+
+def _annotated(annotator: Any, documents: list[pa.RecordBatch]) -> list[list[pa.Array]]:
+    return [annotator.annotate(batch) for batch in documents]
 
 
 def _appended(batch: pa.RecordBatch, fields: tuple[pa.Field, ...], columns: list[pa.Array]) -> pa.RecordBatch:
