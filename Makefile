@@ -28,8 +28,16 @@ crawl-filter: $(STAMP)  ## Filter a crawl: the built-in sample, or INPUT=… OUT
 	@$(BIN)/llama-corpus crawl-filter --output $(OUTPUT)/commoncrawl $(OPTIONS)
 
 sample: $(STAMP)  ## Build the sample crawl and its models again from the sample's texts
-	@$(BIN)/python -m corpus.sample.build_crawl
-	@$(BIN)/python -m pipelines.sample_models
+	$(BIN)/python -m corpus.sample.build_crawl
+	$(BIN)/llama-corpus train-lm --input corpus/sample/encyclopaedia/en.txt --language en \
+	  --vocab-size 2500 --binary trie --output corpus/sample/models
+	$(BIN)/llama-corpus train-lm --input corpus/sample/encyclopaedia/fr.txt --language fr \
+	  --vocab-size 1500 --binary trie --output corpus/sample/models
+	rm -rf build/sample
+	$(BIN)/llama-corpus crawl-filter --output build/sample --until annotate --without reference
+	$(BIN)/llama-corpus calibrate --run build/sample --min-documents 5 --output corpus/sample/models/cutoffs.csv
+	$(BIN)/llama-corpus train-classifier --run build/sample --cited corpus/sample/cited-urls.txt --min-chars 300 \
+	  --dim 16 --epochs 25 --learning-rate 0.5 --min-count 1 --held-out 0.2 --output corpus/sample/models
 
 test: $(STAMP)  ## Run the tests (a few minutes)
 	@$(BIN)/python -m pytest -n auto -m "not slow" $(ARGS)
@@ -50,7 +58,7 @@ $(STAMP): pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo "Installing Python packages (fasttext and kenlm are compiled: 3 to 5 minutes the first time) …"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@$(BIN)/python -m corpus.kernels
 	@touch $@
 

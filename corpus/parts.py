@@ -120,6 +120,10 @@ class ParquetSink:
         self._flush()
         self._writer.close()
 
+    def abandon(self) -> None:
+        """Give up: write nothing more, not even when collected as garbage."""
+        self._writer.is_open = False
+
     def _flush(self) -> None:
         if self._pending:
             table = pa.Table.from_batches(self._pending, self._schema)
@@ -188,8 +192,12 @@ class PartWriter:
         sinks: list[ParquetSink] = []
         with self.file(path, rows=lambda: sinks[0].rows) as f:
             sinks.append(ParquetSink(f, schema))
-            yield sinks[0]
-            sinks[0].close()
+            try:
+                yield sinks[0]
+                sinks[0].close()
+            except BaseException:
+                sinks[0].abandon()
+                raise
 
     def _write_bad(self, batch: pa.RecordBatch) -> None:
         if self._bad is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 import traceback
 
@@ -30,6 +31,10 @@ def main(argv: list[str] | None = None) -> int:
     except CorruptPartError as error:
         print(f"llama-corpus: {error}", file=sys.stderr)
         return 1
+    except BrokenPipeError:
+        # The reader of our output (head, less) has gone; keep Python from complaining when it exits.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except KeyboardInterrupt:
         print("\nllama-corpus: interrupted; the same command goes on from here", file=sys.stderr)
         return 130

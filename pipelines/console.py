@@ -28,7 +28,7 @@ def print_plan(recipe: Recipe, splits: Sequence[Split], root: str, until: str) -
     if len(files) > _SHOWN:
         print(f"  … and {len(files) - _SHOWN:,} more")
     print("\nmodels:")
-    for name in needed_assets(recipe.commoncrawl):
+    for name in needed_assets(recipe.commoncrawl, until):
         asset = recipe.assets.get(name)
         print(f"  {name}: {asset.url if asset and asset.url else 'NO ADDRESS: give one in [assets]'}")
     job = CrawlJob(root, recipe, {})

@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib import resources
 from typing import Any
 
@@ -28,6 +29,8 @@ _EPILOG = """examples:
       every WET and WARC file below crawl/, on four processes
   llama-corpus crawl-filter --input @wet.paths.gz --recipe my.toml --output runs/mine --dry-run
       what would be done with the files of a list
+  llama-corpus crawl-filter --input crawl/ --recipe my.toml --output runs/first --until annotate --without reference
+      pages and scores to train a classifier on (llama-corpus train-classifier)
 
 Run the same command again to go on with a run that was stopped: finished parts are kept.
 Options that are not listed here go to the engine (Beam)."""
@@ -52,6 +55,13 @@ def add_parsers(subparsers: argparse._SubParsersAction[argparse.ArgumentParser])
     filter_.add_argument("--input-root", metavar="DIR", help="folder that names are made relative to")
     filter_.add_argument("--output", required=True, metavar="DIR", help="where everything is written")
     filter_.add_argument("--recipe", metavar="R", help="a .toml file or a built-in name (default: sample)")
+    filter_.add_argument(
+        "--without",
+        choices=("perplexity", "reference"),
+        action="append",
+        default=[],
+        help="leave out a block of the recipe, as when its model is still to be trained on this run",
+    )
     filter_.add_argument("--until", choices=STAGES, default=STAGES[-1], help="last stage to run")
     filter_.add_argument("--dry-run", action="store_true", help="say what would be done, and stop")
     _engine_options(filter_)
@@ -105,6 +115,8 @@ def _positive(value: str) -> int:
 
 def _crawl_filter(args: argparse.Namespace, beam_args: list[str]) -> int:
     chosen = recipe.load(args.recipe or "sample")
+    left_out = dict.fromkeys(args.without)
+    chosen = replace(chosen, commoncrawl=replace(chosen.commoncrawl, **left_out))
     patterns, root = args.input, args.input_root
     if not patterns:
         root = str(resources.files("corpus.sample") / "crawl")

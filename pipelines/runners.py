@@ -70,7 +70,8 @@ def run(build: Callable[[beam.Pipeline], Any], runner: str, workers: int, beam_a
         beam_args: further options of the engine, as on the command line.
     """
     for name in ("apache_beam", "root", "py4j"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+        # What fails is raised to us as well.
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     if runner == "local":
         from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
 

@@ -168,10 +168,16 @@ def annotator_assets(settings: CommonCrawl) -> list[str]:
     return sorted(set(names))
 
 
-def needed_assets(settings: CommonCrawl) -> list[str]:
-    """Names of all assets a run uses."""
-    extra = [settings.perplexity.cutoffs] if settings.perplexity and settings.perplexity.cutoffs else []
-    return sorted({*annotator_assets(settings), *extra})
+def needed_assets(settings: CommonCrawl, until: str = STAGES[-1]) -> list[str]:
+    """Names of all assets that a run up to a stage uses."""
+    names = annotator_assets(settings)
+    if _decides(until) and settings.perplexity and settings.perplexity.cutoffs:
+        names.append(settings.perplexity.cutoffs)
+    return sorted(names)
+
+
+def _decides(until: str) -> bool:
+    return STAGES.index(until) >= STAGES.index("decide")
 
 
 def prepare(root: str, recipe: Recipe, until: str = STAGES[-1]) -> CrawlJob:
@@ -180,7 +186,7 @@ def prepare(root: str, recipe: Recipe, until: str = STAGES[-1]) -> CrawlJob:
     Raises:
         UserError: an asset is not in the recipe's table, or cannot be had.
     """
-    names = needed_assets(recipe.commoncrawl)
+    names = needed_assets(recipe.commoncrawl, until)
     unknown = [name for name in names if name not in recipe.assets]
     if unknown:
         raise UserError(
@@ -189,7 +195,7 @@ def prepare(root: str, recipe: Recipe, until: str = STAGES[-1]) -> CrawlJob:
     assets.preflight(recipe.assets, names)
     hashes = {name: assets.identity(name, recipe.assets[name]) for name in names}
     job = CrawlJob(root, recipe, hashes)
-    if STAGES.index(until) >= STAGES.index("decide"):
+    if _decides(until):
         job.cutoffs()
         job.removals()
     return job

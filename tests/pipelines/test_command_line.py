@@ -104,7 +104,8 @@ def test_redecide_refuses_what_was_not_annotated(tmp_path: Path) -> None:
     output = tmp_path / "run"
     columns = ('rejected = "text"', 'rejected = "columns"')
     llama_corpus("crawl-filter", "--output", output, "--recipe", _recipe(tmp_path, columns))
-    wider = _recipe(tmp_path, columns, ('keep = ["en", "fr"]', 'keep = ["en", "fr", "de"]'))
+    languages = ('keep = ["en", "fr"]', 'keep = ["en", "fr", "de"]')
+    wider = _recipe(tmp_path, columns, languages, ('"middle"]', '"middle", "all"]'))
     done = llama_corpus("redecide", output, "--recipe", wider, status=1)
     assert "no text" in done.stderr
     assert "run crawl-filter with this recipe into another --output" in done.stderr
