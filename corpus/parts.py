@@ -49,7 +49,7 @@ class PartFile:
 
 @dataclass(frozen=True)
 class Part:
-    """A committed part. `key` is the digest of all that shapes it: stage version, settings, inputs."""
+    """A committed part. `key` is the digest of all that shapes it: settings and inputs."""
 
     stage: str
     name: str
@@ -73,15 +73,14 @@ class PartSpec:
 
     Attributes:
         stage, name: where it lies.
-        version: hand-raised integer of the stage's code.
-        settings: plain data that shapes the output: recipe block, model hashes, library versions.
+        settings: plain data that shapes the output: recipe block, model hashes, versions of the stage's
+            code and of libraries.
         inputs: digests or (path, size) of the inputs; the same wherever they lie.
         local_inputs: etags and modification times; a change redoes the part but is in no digest.
     """
 
     stage: str
     name: str
-    version: int
     settings: Any
     inputs: tuple[Any, ...]
     local_inputs: tuple[str, ...] = ()
@@ -89,7 +88,7 @@ class PartSpec:
     @property
     def key(self) -> str:
         """Digest of all that shapes the part's bytes."""
-        return digest([self.stage, self.name, self.version, self.settings, self.inputs])
+        return digest([self.stage, self.name, self.settings, self.inputs])
 
 
 class ParquetSink:

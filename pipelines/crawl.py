@@ -29,7 +29,8 @@ _EPILOG = """examples:
       every WET and WARC file below crawl/, on four processes
   llama-corpus crawl-filter --input @wet.paths.gz --recipe my.toml --output runs/mine --dry-run
       what would be done with the files of a list
-  llama-corpus crawl-filter --input crawl/ --recipe my.toml --output runs/first --until annotate --without reference
+  llama-corpus crawl-filter --input crawl/ --recipe my.toml --output runs/first --until annotate \
+      --without reference
       pages and scores to train a classifier on (llama-corpus train-classifier)
 
 Run the same command again to go on with a run that was stopped: finished parts are kept.
@@ -115,7 +116,7 @@ def _positive(value: str) -> int:
 
 def _crawl_filter(args: argparse.Namespace, beam_args: list[str]) -> int:
     chosen = recipe.load(args.recipe or "sample")
-    left_out = dict.fromkeys(args.without)
+    left_out: dict[str, Any] = dict.fromkeys(args.without)
     chosen = replace(chosen, commoncrawl=replace(chosen.commoncrawl, **left_out))
     patterns, root = args.input, args.input_root
     if not patterns:

@@ -115,15 +115,14 @@ class CrawlJob:
         elif stage == "export":
             chosen = {"splits_per_file": s.export.splits_per_file}
         chosen["libraries"] = {name: version(name) for name in _LIBRARIES[stage]}
+        chosen["version"] = VERSIONS[stage]
         return chosen
 
     def spec(
         self, stage: str, name: str, inputs: Sequence[Any], local_inputs: Sequence[str] = ()
     ) -> PartSpec:
         """Identity of one part of a stage."""
-        return PartSpec(
-            stage, name, VERSIONS[stage], self.stage_settings(stage), tuple(inputs), tuple(local_inputs)
-        )
+        return PartSpec(stage, name, self.stage_settings(stage), tuple(inputs), tuple(local_inputs))
 
     def cutoffs(self) -> dict[str, Cutoffs]:
         """Cut-offs of each language that has a language model.

@@ -16,7 +16,7 @@ SCHEMA = pa.schema([("n", pa.int64())])
 
 def _spec(name: str = "part-00000", **changes: object) -> PartSpec:
     values: dict[str, object] = {"settings": {"a": 1}, "inputs": ("x",), "local_inputs": ("t1",)}
-    return PartSpec("stage", name, 1, **{**values, **changes})  # type: ignore[arg-type]
+    return PartSpec("stage", name, **{**values, **changes})  # type: ignore[arg-type]
 
 
 def _work(writer: PartWriter) -> None:
