@@ -13,12 +13,13 @@ import posixpath
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import IO, Any
 
 import fsspec
 
 TEMPORARY_SUFFIX = ".tmp"
+# Stores that show an object when its upload ends; others get a temporary name and a rename.
+_ATOMIC_UPLOADS = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az"})
 
 
 @dataclass(frozen=True, order=True)
@@ -73,13 +74,27 @@ def write(path: str) -> Iterator[IO[bytes]]:
             raise
         return
     fs, inner = fsspec.core.url_to_fs(path)
-    f = fs.open(inner, "wb", autocommit=False)
+    with contextlib.suppress(PermissionError):  # as fsspec.open: a bucket is not ours to make
+        fs.makedirs(fs._parent(inner), exist_ok=True)
+    if path.split("://", 1)[0] in _ATOMIC_UPLOADS:
+        f = fs.open(inner, "wb", autocommit=False)
+        try:
+            yield f
+            f.close()
+            f.commit()
+        except BaseException:
+            f.discard()
+            raise
+        return
+    folder, name = posixpath.split(inner)
+    temporary = posixpath.join(folder, f".{name}.{uuid.uuid4().hex}{TEMPORARY_SUFFIX}")
     try:
-        yield f
-        f.close()
-        f.commit()
+        with fs.open(temporary, "wb") as f:
+            yield f
+        fs.mv(temporary, inner)
     except BaseException:
-        f.discard()
+        with contextlib.suppress(FileNotFoundError):
+            fs.rm_file(temporary)
         raise
 
 
@@ -127,7 +142,6 @@ def find(path: str) -> list[FileInfo]:
             found = [p for p in globbing.glob(path, recursive=True) if os.path.isfile(p)]
         return sorted(info(p) for p in found)
     fs, inner = fsspec.core.url_to_fs(path)
-    protocol = path.split("://", 1)[0]
     if globbing.has_magic(inner):
         details = fs.glob(inner, detail=True)
     elif fs.isdir(inner):
@@ -137,15 +151,10 @@ def find(path: str) -> list[FileInfo]:
     else:
         details = {}
     return sorted(
-        _remote_info(f"{protocol}://{name}" if "://" not in name else name, detail)
+        _remote_info(_address(path, name), detail)
         for name, detail in details.items()
-        if detail.get("type") == "file"
+        if detail.get("type") == "file" and not posixpath.basename(name).startswith(".")
     )
-
-
-def relative(path: str, root: str) -> str:
-    """Path below a root, with forward slashes."""
-    return str(PurePosixPath(path).relative_to(PurePosixPath(root))) if root else path
 
 
 def remove(path: str) -> None:
@@ -167,6 +176,13 @@ def remove_temporary(folder: str) -> None:
         for name in names:
             if name.startswith(".") and name.endswith(TEMPORARY_SUFFIX):
                 os.unlink(os.path.join(directory, name))
+
+
+def _address(like: str, name: str) -> str:
+    """A name that a file system gave, as an address spelled like the one it was asked with."""
+    prefix = like[: like.index("://") + 3]
+    rooted = like.startswith(prefix + "/")
+    return prefix + ("/" if rooted else "") + name.lstrip("/")
 
 
 def _remote_info(path: str, detail: dict[str, Any]) -> FileInfo:

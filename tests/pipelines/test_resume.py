@@ -9,6 +9,7 @@ import subprocess
 import time
 from pathlib import Path
 
+from corpus.sample import CRAWL
 from tests.pipelines.conftest import COMMAND, ROOT, digests, llama_corpus
 
 _KILLS = 10
@@ -55,6 +56,14 @@ def test_a_run_that_is_killed_again_and_again_gets_to_its_end(sample_run: Path, 
 def test_two_workers_write_the_same_bytes_as_one(sample_run: Path, tmp_path: Path) -> None:
     llama_corpus("crawl-filter", "--output", tmp_path / "run", "--workers", 2)
     assert digests(tmp_path / "run") == digests(sample_run)
+
+
+def test_through_a_remote_file_system_the_bytes_are_the_same(sample_run: Path, tmp_path: Path) -> None:
+    """`file://` addresses take the way of object stores: fsspec, not the local calls."""
+    args = ("--input", f"file://{CRAWL}", "--input-root", f"file://{CRAWL}", "--output", f"file://{tmp_path}")
+    llama_corpus("crawl-filter", *args)
+    assert digests(tmp_path) == digests(sample_run)
+    llama_corpus("verify", f"file://{tmp_path}")
 
 
 def test_a_finished_run_is_not_done_again(sample_run: Path, tmp_path: Path) -> None:
