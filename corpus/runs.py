@@ -75,6 +75,19 @@ def bucket_count(keys: int, bucket_bytes: int) -> int:
     return 1 << max(0, -(-keys * _MERGE_BYTES_PER_KEY // bucket_bytes) - 1).bit_length()
 
 
+def bytes_of_run(keys: int, section_keys: int = _SECTION_KEYS) -> int:
+    """Size of a run file of so many keys, spread evenly."""
+    sections = 1 << max(0, (keys - 1) // section_keys).bit_length()
+    payload = sections * _section_bytes(-(-keys // sections))
+    return _RUN_HEADER.size + _CHECKSUM.size + payload + (sections + 1) * _SECTION.itemsize
+
+
+def bytes_of_answers(keys: int, runs: float, buckets: int) -> float:
+    """Size of all answers of a scope to so many keys in so many runs, where no bucket is split."""
+    footer = len(_ANSWER_MAGIC) + _ANSWER_FOOTER.size + _CHECKSUM.size
+    return keys / 8 + buckets * (footer + runs * (_BITMAP.itemsize + 0.5))
+
+
 def write_run(f: IO[bytes], keys: Keys, flags: Bools, *, section_keys: int = _SECTION_KEYS) -> None:
     """Write a run; `f` need not seek.
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import orjson
 
 from corpus import storage
+from corpus.crawl.estimate import Volume, estimate
 from corpus.crawl.finish import planned_names
 from corpus.crawl.job import FOLDERS, STAGES, CrawlJob, needed_assets, scopes
 from corpus.inputs import Split
@@ -37,11 +38,13 @@ def print_plan(recipe: Recipe, splits: Sequence[Split], root: str, until: str) -
     print(f"\noutput below {root}:")
     for stage in STAGES[: STAGES.index(until) + 1]:
         print(f"  {stage:<9}{len(names[stage]):>7,} parts  {FOLDERS.get(stage, stage)}/")
-    paragraphs = [s for s in plan if s.kind == "paragraphs"]
+    listed = all(f.listed for _, f in files)
+    sizes = estimate(Volume.of_raw_bytes(len(files), total, listed), recipe.commoncrawl)
     print(
-        f"\nestimates: {len(paragraphs)} scopes of at most {max(s.buckets for s in plan)} buckets, "
-        f"{_size(int(total * 0.25))} of hashes; memory of one worker about "
-        f"{_size(_worker_memory(recipe))} besides its models"
+        f"\nestimates: {len(plan) - 1} scopes of at most {max(s.buckets for s in plan)} buckets; "
+        f"hashes {_size(sizes.run_bytes)}, answers {_size(sizes.answer_bytes)}, "
+        f"references through the engine {_size(sizes.reference_bytes)};\n"
+        f"  memory of a worker besides its models: {_size(max(sizes.merge_bytes, sizes.split_bytes))}"
     )
 
 
@@ -69,12 +72,6 @@ def print_summary(job: CrawlJob, counters: dict[str, int]) -> None:
             print(f"  {' '.join(names):<26}{what}")
     if job.recipe.demonstration:
         print(f"\nNOTE: the models of recipe {job.recipe.name!r} are for demonstration only.")
-
-
-def _worker_memory(recipe: Recipe) -> int:
-    """Text and hashes that one task holds: a bucket, or a few batches and its lines' keys."""
-    settings = recipe.commoncrawl
-    return max(2 * settings.dedup.bucket_bytes, 12 * settings.batch_bytes) + recipe.limits.record_bytes
 
 
 def _size(n: int) -> str:

@@ -35,10 +35,10 @@ _LIBRARIES = {
     "decide": ("pyarrow",),
     "export": ("pyarrow",),
 }
-# Distinct line keys that a byte of compressed WET makes, for the number of buckets only: a bucket that holds
-# more is merged in several passes.
-_KEYS_PER_RAW_BYTE = 1 / 32
-_PAGES_PER_LINE = 1 / 40
+# A dump of 9 TB of compressed WET has about 3·10^9 pages and 7·10^10 line keys distinct within a split.
+# Only the number of buckets follows from these: a bucket that holds more is merged in several passes.
+_KEYS_PER_RAW_BYTE = 1 / 128
+_PAGES_PER_RAW_BYTE = 1 / 3_000
 
 
 @dataclass(frozen=True)
@@ -207,18 +207,24 @@ def scopes(settings: CommonCrawl, splits: Sequence[Split]) -> list[Scope]:
         dump = split.dump or "crawl"
         name = {"block": f"{dump}-block-{split.block:04d}", "dump": dump, "global": "all"}
         groups[name[settings.dedup.scope]].append(split)
-    found = [
-        Scope("paragraphs", name, _buckets(members, settings), tuple(s.ordinal for s in members))
-        for name, members in groups.items()
-    ]
-    ids = Scope("ids", "all", _buckets(splits, settings, _PAGES_PER_LINE), tuple(s.ordinal for s in splits))
-    return [*found, ids]
+    found = []
+    for name, members in groups.items():
+        keys = keys_of_raw_bytes(sum(s.bytes for s in members))
+        buckets = bucket_count(keys, settings.dedup.bucket_bytes)
+        found.append(Scope("paragraphs", name, buckets, tuple(s.ordinal for s in members)))
+    pages = pages_of_raw_bytes(sum(s.bytes for s in splits))
+    buckets = bucket_count(pages, settings.dedup.bucket_bytes)
+    return [*found, Scope("ids", "all", buckets, tuple(s.ordinal for s in splits))]
 
 
-def _buckets(splits: Sequence[Split], settings: CommonCrawl, share: float = 1.0) -> int:
-    """Number of buckets for the keys that the splits can be expected to have."""
-    keys = sum(s.bytes for s in splits) * _KEYS_PER_RAW_BYTE * share
-    return bucket_count(int(keys), settings.dedup.bucket_bytes)
+def keys_of_raw_bytes(raw_bytes: int) -> int:
+    """Distinct line keys to be expected of so many bytes of compressed WET."""
+    return int(raw_bytes * _KEYS_PER_RAW_BYTE)
+
+
+def pages_of_raw_bytes(raw_bytes: int) -> int:
+    """Pages to be expected of so many bytes of compressed WET."""
+    return int(raw_bytes * _PAGES_PER_RAW_BYTE)
 
 
 def export_groups(splits: Sequence[int], settings: CommonCrawl) -> dict[int, list[int]]:
