@@ -1,0 +1,153 @@
+"""Golden folders: what goes into a source, an annotator, a normalisation or a decision, and what comes out.
+
+In: `tests/golden`, of which every folder and case is found and tested by itself. A new source has
+`sources/<source>/<case>/` with `input.*` and `expected.toml`, a new annotator `annotators/<name>/cases.toml`.
+TOML has no null: a key that is absent is null.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pyarrow as pa
+import pytest
+import xxhash
+
+from corpus import assets, recipe, sources
+from corpus.decide import COLUMNS, Cutoffs, Removals, decide
+from corpus.errors import UserError
+from corpus.kernels import ccnet_text, language_model_text, lines
+from corpus.registry import ANNOTATORS
+from corpus.schema import document_id
+from corpus.tally import Tally
+
+GOLDEN = Path(__file__).parent / "golden"
+RECIPE = recipe.load("sample")
+FETCHED = "lid.176.ftz"  # the only model that does not come with the package
+BATCH_BYTES = 1 << 20
+
+MODULES = [
+    importlib.import_module(f"corpus.sources.{m.name}") for m in pkgutil.iter_modules(sources.__path__)
+]
+SOURCES: dict[str, ModuleType] = {module.SOURCE: module for module in MODULES if hasattr(module, "SOURCE")}
+
+Row = dict[str, Any]
+
+
+def folders(path: str) -> list[Path]:
+    return sorted(folder for folder in GOLDEN.glob(path) if folder.is_dir())
+
+
+def cases(path: str) -> list[Row]:
+    return tomllib.loads((GOLDEN / path).read_text("utf-8"))["case"]
+
+
+def batch(rows: list[Row], columns: list[str]) -> pa.RecordBatch:
+    """A column of strings where no row has a number."""
+    values = {name: [row.get(name) for row in rows] for name in columns}
+    number = {name: any(isinstance(v, float) for v in column) for name, column in values.items()}
+    return pa.record_batch(
+        {name: pa.array(v, pa.float64() if number[name] else pa.string()) for name, v in values.items()}
+    )
+
+
+def rows_of(batch: pa.RecordBatch) -> list[Row]:
+    """Rows as in TOML: without their nulls."""
+    return [{k: v for k, v in row.items() if v is not None} for row in batch.to_pylist()]
+
+
+def check(examples: list[Row], found: pa.RecordBatch) -> None:
+    results = [(example["why"], row) for example, row in zip(examples, rows_of(found), strict=True)]
+    assert results == [(example["why"], example["expected"]) for example in examples]
+
+
+def test_every_source_and_every_annotator_has_a_folder() -> None:
+    assert {folder.parent.name for folder in folders("sources/*/*")} == set(SOURCES)
+    assert {folder.name for folder in folders("annotators/*")} == set(ANNOTATORS)
+
+
+@pytest.mark.parametrize("folder", folders("sources/*/*"), ids=lambda f: f"{f.parent.name}-{f.name}")
+def test_source(folder: Path) -> None:
+    (path,) = folder.glob("input.*")
+    bad: list[Row] = []
+    tally = Tally(lambda records: bad.extend(records.to_pylist()))
+    source = SOURCES[folder.parent.name]
+    batches = list(source.read_pages(str(path), path.name, RECIPE.limits, BATCH_BYTES, tally))
+    tally.flush()
+    pages = [page for records in batches for page in rows_of(records)]
+
+    expected = tomllib.loads((folder / "expected.toml").read_text("utf-8"))
+    assert pages == [page | {"file": path.name} for page in expected.get("pages", [])]
+    assert [{"offset": b["offset"], "reason": b["reason"]} for b in bad] == expected.get("bad", [])
+    assert dict(tally.counters) == expected["counters"]
+
+
+class Models(dict[str, str]):
+    """Local path of each asset of the recipe, fetched when it is asked for."""
+
+    def __missing__(self, name: str) -> str:
+        try:
+            self[name] = assets.fetch(name, RECIPE.assets[name])
+        except UserError as error:
+            if name != FETCHED:
+                raise
+            pytest.skip(str(error))
+        return self[name]
+
+
+@pytest.mark.parametrize("name", [folder.name for folder in folders("annotators/*")])
+def test_annotator(name: str) -> None:
+    annotator = ANNOTATORS[name](RECIPE.commoncrawl, Models())
+    examples = cases(f"annotators/{name}/cases.toml")
+    columns = sorted({column for example in examples for column in example["input"]})
+    found = annotator.annotate(batch([example["input"] for example in examples], columns))
+    check(examples, pa.RecordBatch.from_arrays(found, schema=pa.schema(annotator.fields)))
+
+
+def paragraph_key(line: str) -> list[int]:
+    return lines.scan(pa.array([line]), min_chars=0).key.tolist()
+
+
+@pytest.mark.parametrize(
+    "example", cases("normalisation/paragraphs.toml"), ids=lambda example: example["why"]
+)
+def test_normalisation_of_paragraphs(example: Row) -> None:
+    """By the plain rule, and by the compiled kernel's key: a line of which nothing is left has none."""
+    expected = example["expected"]
+    assert ccnet_text.normalize_for_dedup(example["input"]) == expected
+    assert paragraph_key(example["input"]) == (
+        [xxhash.xxh64_intdigest(expected.encode())] if expected else []
+    )
+
+
+def by_kernel(text: str) -> str:
+    return language_model_text.normalize_for_language_model(pa.array([text]))[0].as_py()
+
+
+@pytest.mark.parametrize(
+    "normalize", [ccnet_text.normalize_for_language_model, by_kernel], ids=["rule", "kernel"]
+)
+@pytest.mark.parametrize(
+    "example", cases("normalisation/language_model.toml"), ids=lambda example: example["why"]
+)
+def test_normalisation_for_the_language_model(example: Row, normalize: Callable[[str], str]) -> None:
+    assert normalize(example["input"]) == example["expected"]
+
+
+def test_decisions() -> None:
+    golden = tomllib.loads((GOLDEN / "decisions/cases.toml").read_text("utf-8"))
+    examples = golden["case"]
+    cutoffs = {language: Cutoffs(**values) for language, values in golden["cutoffs"].items()}
+    removals = Removals(**{kind: frozenset(entries) for kind, entries in golden["removals"].items()})
+    rows = [
+        example["input"] | {"id": document_id("golden", number), "key": example.get("key")}
+        for number, example in enumerate(examples)
+    ]
+    decisions = decide(batch(rows, list(COLUMNS)), RECIPE.commoncrawl, cutoffs, removals)
+    check(examples, decisions.select(["kept", "reason", "bucket"]))
