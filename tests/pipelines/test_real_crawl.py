@@ -80,3 +80,16 @@ def test_one_of_a_pair_run_alone_keeps_its_text(name: str, tmp_path: Path) -> No
     with_text = [page for page in pages if page["paragraphs_v1_reason"] is None]
     assert with_text
     assert all(page["language"] for page in with_text)
+
+
+def test_the_classifier_learns_from_real_pages_and_real_citations(tmp_path: Path) -> None:
+    pages = [*DATA.glob("html-*.warc.gz"), DATA / "sample-0000.warc.gz", *DATA.glob("edge-fastwarc/*.gz")]
+    bootstrap = ("--until", "annotate", "--without", "reference")
+    llama_corpus("crawl-filter", "--input", *pages, "--output", tmp_path / "run", *bootstrap)
+    cited = DATA.parent / "wikipedia" / "external-refs-en.txt.gz"
+    small = ("--match", "host", "--dim", 16, "--epochs", 25, "--learning-rate", 0.5, "--min-count", 2)
+    options = ("--run", tmp_path / "run", "--cited", cited, "--output", tmp_path, "--held-out", 0.2, *small)
+    llama_corpus("train-classifier", *options)
+    manifest = json.loads((tmp_path / "reference.manifest.json").read_text())
+    assert manifest["pages"]["of_each_class"] >= 30
+    assert manifest["auc"] > 0.75  # by chance 0.5; so few pages say little more
