@@ -14,7 +14,6 @@ import pyarrow as pa
 
 from corpus.annotate import fasttext_model
 from corpus.annotate.columns import rows_with_text, scatter
-from corpus.kernels.language_model_text import delete_newlines
 from corpus.recipe import Language
 
 _DECIMALS = 2  # as CCNet, whose threshold applies to the rounded score
@@ -26,18 +25,14 @@ class LanguageAnnotator:
     fields = (pa.field("language", pa.string()), pa.field("lid_v1_score", pa.float64()))
 
     def __init__(self, model: str) -> None:
-        self._model = fasttext_model.load(model)
+        self._model = fasttext_model.classifier(model)
 
     def annotate(self, batch: pa.RecordBatch) -> list[pa.Array]:
         """Columns `language` and `lid_v1_score`, aligned with the batch's rows."""
         rows = rows_with_text(batch)
-        lines = fasttext_model.readable_to_the_end(delete_newlines(batch.column("text").take(rows)))
-        labels, scores = fasttext_model.top_labels(self._model, lines.cast(pa.binary()).to_pylist())
-        rounded = np.round(np.array(scores, np.float64), _DECIMALS)
-        return [
-            scatter(pa.array(labels, pa.string()), rows, len(batch)),
-            scatter(pa.array(rounded), rows, len(batch)),
-        ]
+        labels, scores = self._model.top_labels(batch.column("text"), rows, "deleted", _DECIMALS)
+        rounded = pa.array(np.round(scores, _DECIMALS))
+        return [scatter(labels, rows, len(batch)), scatter(rounded, rows, len(batch))]
 
 
 def open_annotator(settings: Language, paths: Mapping[str, str]) -> LanguageAnnotator:
