@@ -19,9 +19,10 @@ import xxhash
 from corpus import storage
 from corpus.errors import UserError
 from corpus.recipe import CommonCrawl
+from corpus.rules import Check, checks
 from corpus.schema import DECISION
 
-# The columns a decision looks at.
+# The columns of annotated parts that every decision looks at.
 COLUMNS = (
     "id",
     "key",
@@ -31,6 +32,8 @@ COLUMNS = (
     "perplexity_v1",
     "reference_v1",
 )
+# Why a page is a duplicate, in the order in which reasons count; the columns are these with `_v1`.
+DUPLICATES = {"exact": "exact_duplicate", "url": "url_duplicate", "near": "near_duplicate"}
 _ID = re.compile(r"[0-9a-f]{32}")
 _HELD_OUT_SEED = 0x6865_6C64  # "held"; a hash of its own, so that no other use of ids correlates
 
@@ -93,6 +96,11 @@ class Cutoffs:
     middle: float
 
 
+def columns(settings: CommonCrawl) -> list[str]:
+    """Names of the columns of annotated parts that a recipe's decisions look at."""
+    return [*COLUMNS, *dict.fromkeys(check.column for check in checks(settings))]
+
+
 def decide(
     batch: pa.RecordBatch, settings: CommonCrawl, cutoffs: Mapping[str, Cutoffs], removals: Removals
 ) -> pa.RecordBatch:
@@ -100,10 +108,12 @@ def decide(
 
     The first reason against a page, in this order: ``removed``; ``short``, ``all_duplicate`` (as the
     annotated part says); ``language_score`` (below the threshold), ``language`` (not kept);
+    ``exact_duplicate``, ``url_duplicate``, ``near_duplicate`` (as the columns of stage `duplicates` say);
+    the first threshold of an enforced block of rules, named after its column (`corpus.rules.checks`);
     ``perplexity`` (its bucket is not kept); ``reference`` (classifier below the threshold).
 
     Args:
-        batch: rows with at least `COLUMNS`.
+        batch: rows with at least `columns`, and a column for each of `DUPLICATES` that the recipe asks for.
         cutoffs: by language; a language without an LM goes to bucket ``all`` (CCNet).
 
     Raises:
@@ -130,6 +140,9 @@ def decide(
     needs_reference = candidate & np.array([language in classified for language in languages], dtype=bool)
     _require(needs_reference & np.isnan(reference), "reference_v1", ids)
 
+    duplicate = _duplicates(batch, candidate, settings, ids)
+    against = _first_failed(checks(settings), batch, candidate, ids)
+
     kept_buckets = set(settings.decide.buckets)
     reasons: list[str | None] = []
     for i in range(n):
@@ -141,6 +154,10 @@ def decide(
             reasons.append("language_score")
         elif not wanted[i]:
             reasons.append("language")
+        elif duplicate[i] is not None:
+            reasons.append(duplicate[i])
+        elif against[i] is not None:
+            reasons.append(against[i])
         elif bucket[i] not in kept_buckets:
             reasons.append("perplexity")
         elif needs_reference[i] and reference[i] < settings.decide.min_reference:
@@ -162,6 +179,20 @@ def decide(
     return pa.RecordBatch.from_arrays(columns, schema=DECISION)
 
 
+def _first_failed(
+    thresholds: list[Check], batch: pa.RecordBatch, candidate: np.ndarray, ids: list[str]
+) -> list[str | None]:
+    """Reason of the first threshold that each candidate fails."""
+    reasons: list[str | None] = [None] * len(ids)
+    for check in thresholds:
+        values = _floats(batch, check.column)
+        _require(candidate & np.isnan(values), check.column, ids)
+        beyond = check.sign * (values - check.limit)
+        for i in np.flatnonzero(candidate & ((beyond >= 0) if check.strict else (beyond > 0))):
+            reasons[i] = reasons[i] or check.reason
+    return reasons
+
+
 def _bucket(language: str, perplexity: float, settings: CommonCrawl, cutoffs: Mapping[str, Cutoffs]) -> str:
     if settings.perplexity is None or language not in settings.perplexity.models:
         return "all"
@@ -174,6 +205,24 @@ def _bucket(language: str, perplexity: float, settings: CommonCrawl, cutoffs: Ma
     if perplexity < cutoff.head:
         return "head"
     return "middle" if perplexity < cutoff.middle else "tail"
+
+
+def _duplicates(
+    batch: pa.RecordBatch, candidate: np.ndarray, settings: CommonCrawl, ids: list[str]
+) -> list[str | None]:
+    """The first kind of duplicate that each page is, as a reason."""
+    reasons: list[str | None] = [None] * batch.num_rows
+    block = settings.duplicates
+    for kind, reason in DUPLICATES.items():
+        if block is None or not getattr(block, kind):
+            continue
+        column = f"{reason}_v1"
+        present = batch.schema.get_field_index(column) >= 0
+        found = batch.column(column) if present else pa.nulls(batch.num_rows, pa.bool_())
+        _require(candidate & np.asarray(found.is_null().to_numpy(zero_copy_only=False)), column, ids)
+        for i, is_duplicate in enumerate(found.to_pylist()):
+            reasons[i] = reasons[i] or (reason if is_duplicate else None)
+    return reasons
 
 
 def _require(missing: np.ndarray, column: str, ids: list[str]) -> None:

@@ -21,15 +21,11 @@ from pathlib import Path
 from types import TracebackType
 
 import requests
-from requests.adapters import HTTPAdapter
+import urllib3
 from tqdm import tqdm
-from urllib3.util import Retry
 
-_CHUNK_BYTES = 1 << 18
-_TIMEOUT_SECONDS = (20, 60)  # to connect, to wait for the next bytes
-_ATTEMPTS = 5  # in a row, without one more byte
-_BACKOFF_SECONDS = 0.5  # doubled after each attempt
-_TRANSIENT = (408, 429, 500, 502, 503, 504)
+from corpus import web
+
 _LOG_EVERY_SECONDS = 10.0
 
 _log = logging.getLogger(__name__)
@@ -53,30 +49,15 @@ def from_web(url: str, partial: Path) -> None:
     Raises:
         DownloadError: the server refuses, or stays unreachable after retries with growing pauses.
     """
-    retry = Retry(
-        total=_ATTEMPTS,
-        backoff_factor=_BACKOFF_SECONDS,
-        status_forcelist=_TRANSIENT,
-        allowed_methods=["GET"],
-    )
-    failures = 0
-    with requests.Session() as session:
-        session.mount("https://", HTTPAdapter(max_retries=retry))
-        session.mount("http://", HTTPAdapter(max_retries=retry))
-        while True:
-            before = _size(partial)
-            try:
-                _fetch_rest(session, url, partial)
-                return
-            except (requests.exceptions.ChunkedEncodingError, requests.exceptions.ReadTimeout) as error:
-                # Broken in the middle: as long as bytes come, go on.
-                failures = 0 if _size(partial) > before else failures + 1
-                if failures >= _ATTEMPTS:
-                    message = f"the connection broke {_ATTEMPTS} times in a row: {error}"
-                    raise DownloadError(message) from error
-                time.sleep(_BACKOFF_SECONDS * 2**failures)
-            except requests.exceptions.RequestException as error:
-                raise DownloadError(f"tried {_ATTEMPTS} times: {error}") from error
+    client = web.client()
+    patience = client.patience(url)
+    version = ""
+    try:
+        while (broken := _fetch_rest(client, url, partial, patience, version)) is not None:
+            version, what = broken
+            patience.failed(what)
+    except web.WebError as error:
+        raise DownloadError(str(error)) from error
 
 
 def from_wheel(url: str, partial: Path) -> None:
@@ -120,28 +101,35 @@ def package_file(requirement: str, folder: Path, kind: str) -> Path:
     return next(folder.iterdir())
 
 
-def _fetch_rest(session: requests.Session, url: str, partial: Path) -> None:
-    """One request for the bytes that `partial` lacks."""
-    start = _size(partial)
-    # Ranges count the bytes as stored: no compression on the way.
-    headers = {"Accept-Encoding": "identity"}
-    if start:
-        headers["Range"] = f"bytes={start}-"
-    with session.get(url, headers=headers, stream=True, timeout=_TIMEOUT_SECONDS) as answer:
+def _fetch_rest(
+    client: web.Client, url: str, partial: Path, patience: web.Patience, version: str
+) -> tuple[str, str] | None:
+    """One answer with the bytes that `partial` lacks; where it broke off, the file's version and why."""
+    start = before = _size(partial)
+    headers = {"Range": f"bytes={start}-"} if start else {}
+    if start and version and not version.startswith("W/"):
+        headers["If-Range"] = version  # of another version all is sent
+    with client.request("GET", url, headers, patience) as answer:
         if answer.status_code == requests.codes.requested_range_not_satisfiable:
             if answer.headers.get("Content-Range") == f"bytes */{start}":
-                return  # whole already
+                return None  # whole already
             partial.unlink()
-            raise requests.exceptions.ChunkedEncodingError("the file changed on the server")
-        answer.raise_for_status()
+            return "", "the file changed on the server"
+        web.check(answer, url)
         resumed = answer.headers.get("Content-Range", "").startswith(f"bytes {start}-")
         start = start if resumed else 0
         length = answer.headers.get("Content-Length")
         total = start + int(length) if length else None
         with open(partial, "ab" if resumed else "wb") as f, Progress(url, start, total) as progress:
-            for chunk in answer.iter_content(_CHUNK_BYTES):
-                f.write(chunk)
-                progress.advance(len(chunk))
+            try:
+                for chunk in web.chunks(answer):
+                    f.write(chunk)
+                    progress.advance(len(chunk))
+                    if f.tell() > before:  # no progress where it starts over
+                        patience.progressed()
+            except urllib3.exceptions.HTTPError as error:
+                return web.version_of(answer), str(error)
+    return None
 
 
 def _size(path: Path) -> int:

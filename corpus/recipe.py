@@ -19,8 +19,11 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from corpus.errors import UserError
+from corpus.rules import C4Rules, FineWebRules, GopherQuality, GopherRepetition
 
 _STRICT = ConfigDict(extra="forbid", strict=True)
+
+Encoding = Literal["text", "words"]  # of a language model's text
 
 
 @dataclass(frozen=True, config=_STRICT, kw_only=True)
@@ -43,6 +46,15 @@ class Limits:
     url_bytes: int = Field(default=64 << 10, gt=0)
     html_nesting: int = Field(default=10_000, gt=0)
     compression_ratio: int = Field(default=1_000, gt=0)  # inflated : deflated
+
+
+@dataclass(frozen=True, config=_STRICT, kw_only=True)
+class Network:
+    """How web servers are asked for files: see `corpus.web`. It shapes no output."""
+
+    requests_per_second: float = Field(default=2.0, gt=0)  # of one process
+    tries: int = Field(default=8, gt=0)  # in a row without one more byte: some two minutes
+    timeout_seconds: float = Field(default=60.0, gt=0)  # to connect, to wait for the next bytes
 
 
 @dataclass(frozen=True, config=_STRICT, kw_only=True)
@@ -70,12 +82,16 @@ class Language:
 class LanguageModel:
     """One language's perplexity model: assets of its SentencePiece and KenLM files.
 
+    `encoding` says what SentencePiece is given at a time, as in the model's training: the whole text
+    (CCNet's models), or each word, between U+0020, by itself (`train-lm`'s default, much faster).
+
     `head` and `middle`, the perplexities below which a page is in these buckets, are given here, or
     come from the percentiles of the cut-off file.
     """
 
     sentencepiece: str
     kenlm: str
+    encoding: Encoding = "text"
     head: float | None = Field(default=None, gt=0)
     middle: float | None = Field(default=None, gt=0)
 
@@ -96,6 +112,25 @@ class Reference:
 
     model: str  # asset
     languages: list[str]
+
+
+@dataclass(frozen=True, config=_STRICT, kw_only=True)
+class NearDuplicates:
+    """MinHash signatures (datatrove: pipeline/dedup/minhash.py): half found at J = (1/bands)^(1/rows)."""
+
+    ngram: int = Field(default=5, gt=0)  # words a shingle
+    bands: int = Field(default=14, gt=0)
+    rows: int = Field(default=8, gt=0)  # positions of the signature that a band holds
+    seed: int = 1
+
+
+@dataclass(frozen=True, config=_STRICT, kw_only=True)
+class Duplicates:
+    """Whole pages that are copies, beyond the paragraphs; not LLaMA's. What is on is rejected."""
+
+    exact: bool = False  # same text: the first stays
+    url: bool = False  # same address: the newest stays (C4)
+    near: NearDuplicates | None = None  # alike: the first stays
 
 
 @dataclass(frozen=True, config=_STRICT, kw_only=True)
@@ -124,8 +159,14 @@ class CommonCrawl:
     batch_bytes: int = Field(default=16 << 20, gt=0)
     dedup: Dedup
     language: Language
+    # Published rules of quality that LLaMA did not use; without its block an annotator does not run.
+    c4: C4Rules | None = None
+    gopher_quality: GopherQuality | None = None
+    gopher_repetition: GopherRepetition | None = None
+    fineweb: FineWebRules | None = None
     perplexity: Perplexity | None = None  # without one every page is in bucket "all"
     reference: Reference | None = None  # without one no page is classified
+    duplicates: Duplicates | None = None  # without one whole pages are not compared
     decide: Decide
     export: Export
 
@@ -137,6 +178,7 @@ class Recipe:
     name: str
     demonstration: bool = False  # models fit for a demonstration only: said loudly
     limits: Limits
+    network: Network = Field(default_factory=Network)
     assets: dict[str, Asset]
     commoncrawl: CommonCrawl
 
@@ -189,14 +231,19 @@ def from_dict(raw: dict[str, Any], origin: str) -> Recipe:
 
 def to_dict(block: Any) -> dict[str, Any]:
     """A block as plain data, for manifests."""
-    return dataclasses.asdict(block)
+    return dataclasses.asdict(block, dict_factory=_plain)
 
 
 def digest(value: Any) -> str:
     """SHA-256 of plain data as canonical JSON (sorted keys), or of a recipe block."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        value = dataclasses.asdict(value)
+        value = to_dict(value)
     return hashlib.sha256(orjson.dumps(value, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+def _plain(items: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Without what is absent: a recipe that knows nothing of a new optional block keeps its digest."""
+    return {key: value for key, value in items if value is not None}
 
 
 def _explain(error: Any) -> str:
@@ -218,7 +265,7 @@ def _field_names(loc: tuple[Any, ...]) -> list[str]:
     for step in loc:
         fields = {f.name: f for f in dataclasses.fields(block)}
         if step in fields:
-            block = globals().get(str(fields[step].type), None)
+            block = globals().get(str(fields[step].type).removesuffix(" | None"), None)
         else:  # an entry of a table of blocks, such as assets.NAME
             continue
         if block is None:

@@ -9,11 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from corpus.annotate import language, perplexity, reference
+from corpus.annotate import c4, fineweb, gopher_quality, gopher_repetition, language, perplexity, reference
 from corpus.recipe import CommonCrawl
 
 ANNOTATORS: dict[str, Callable[[CommonCrawl, Mapping[str, str]], Any]] = {
     "language": lambda s, paths: language.open_annotator(s.language, paths),
+    "c4": lambda s, paths: c4.open_annotator(s.c4, paths, s.language),  # type: ignore[arg-type]
+    "gopher_quality": lambda s, _: gopher_quality.open_annotator(s.gopher_quality, s.language),  # type: ignore[arg-type]
+    "gopher_repetition": lambda s, _: gopher_repetition.open_annotator(s.gopher_repetition, s.language),  # type: ignore[arg-type]
+    "fineweb": lambda s, _: fineweb.open_annotator(s.fineweb, s.language),  # type: ignore[arg-type]
     "perplexity": lambda s, paths: perplexity.open_annotator(s.perplexity, paths, s.language),  # type: ignore[arg-type]
     "reference": lambda s, paths: reference.open_annotator(s.reference, paths),  # type: ignore[arg-type]
 }

@@ -2,13 +2,14 @@
 
 In: the keys of one split (`corpus.run_builder`, `write_run`). Out: for each bucket of a scope an answer
 (`write_answer`): one bit a key and run, read back per run (`read_answers`, `KeyFilter`). Keys are hashes
-of lines or of record ids. Bucket b of B, a power of two, holds the keys with ⌊key·B / 2^64⌋ = b.
+of lines, of record ids, of pages. Bucket b of B, a power of two, holds the keys with ⌊key·B / 2^64⌋ = b.
 
 A run: header; sections, each the keys of one prefix, uint64 little-endian and ascending, then one flag
-bit a key (in two or more documents of the split), padded to eight bytes; then an index of the sections,
-by which any range of keys is one range of bytes. An answer: bitmaps, range by range and in each run by
-run; then an index, run by run; then a footer. Each section and bitmap has an xxh3-64 checksum that also
-covers its place, so that a wrong index shows too; all are checked on reading.
+bit a key (in two or more documents of the split), padded to eight bytes, then in a ranked run one `RANK`
+a key; then an index of the sections, by which any range of keys is one range of bytes. An answer: bitmaps,
+range by range and in each run by run; then an index, run by run; then a footer. Each section and bitmap
+has an xxh3-64 checksum that also covers its place, so that a wrong index shows too; all are checked on
+reading.
 """
 
 from __future__ import annotations
@@ -29,9 +30,15 @@ from corpus.kernels.sorted_keys import Lookup, only_repeated
 from corpus.storage import open_read
 
 Policy = Literal["drop-all", "keep-first"]
+Merge = Policy | Literal["keep-newest"]
+
+# Which of two documents of one key stays with keep-newest: the later `time`, else the smaller `id`.
+RANK = np.dtype([("time", "<i8"), ("id", "<u8")])
+Ranks = np.ndarray[Any, Any]  # of dtype RANK
 
 KEY_SPACE = 1 << 64
 _RUN_MAGIC, _ANSWER_MAGIC = b"LCRUN\0\0\1", b"LCANSW\0\1"  # the last byte is the version
+_RANKED_MAGIC = b"LCRUN\0\0\2"
 _RUN_HEADER = struct.Struct("<8sQQQ")  # magic, keys, section bits, offset of the index; then a checksum
 _ANSWER_FOOTER = struct.Struct("<8sQQQQQ")  # magic, runs, ranges, bucket, buckets, offset of the index
 _CHECKSUM = struct.Struct("<Q")
@@ -42,6 +49,9 @@ _SECTION_KEYS = 8192  # 66 KB: what a bucket of a scope of thousands of runs nee
 # Working memory of a merge, a key: the runs' keys and flags (9), all of them sorted (8), what repeats of
 # them in a lookup (3), the bits of a run (1), one section while it is read.
 _MERGE_BYTES_PER_KEY = 22
+_MERGE_BYTES_PER_RANK = (
+    40  # the runs' ranks (16), the best of what repeats and its run (20), what is compared
+)
 
 
 class SortedKeys(NamedTuple):
@@ -52,11 +62,12 @@ class SortedKeys(NamedTuple):
 
 
 class KeyRange(NamedTuple):
-    """A run's keys within a range, with their flags; the first stands at `position` of the run."""
+    """A run's keys within a range, with flags and, if ranked, ranks; the first stands at `position`."""
 
     position: int
     keys: Keys
     flags: Bools
+    ranks: Ranks | None = None
 
 
 class _Source(Protocol):
@@ -70,15 +81,15 @@ class _Source(Protocol):
         """How many keys are below this one, 0 ≤ key ≤ 2^64."""
 
 
-def bucket_count(keys: int, bucket_bytes: int) -> int:
+def bucket_count(keys: int, bucket_bytes: int, ranked: bool = False) -> int:
     """Buckets, a power of two, such that one of `keys` keys in all merges within `bucket_bytes`."""
-    return 1 << max(0, -(-keys * _MERGE_BYTES_PER_KEY // bucket_bytes) - 1).bit_length()
+    return 1 << max(0, -(-keys * _merge_bytes(ranked) // bucket_bytes) - 1).bit_length()
 
 
 def bytes_of_run(keys: int, section_keys: int = _SECTION_KEYS) -> int:
     """Size of a run file of so many keys, spread evenly."""
     sections = 1 << max(0, (keys - 1) // section_keys).bit_length()
-    payload = sections * _section_bytes(-(-keys // sections))
+    payload = sections * _section_bytes(-(-keys // sections), False)
     return _RUN_HEADER.size + _CHECKSUM.size + payload + (sections + 1) * _SECTION.itemsize
 
 
@@ -88,29 +99,34 @@ def bytes_of_answers(keys: int, runs: float, buckets: int) -> float:
     return keys / 8 + buckets * (footer + runs * (_BITMAP.itemsize + 0.5))
 
 
-def write_run(f: IO[bytes], keys: Keys, flags: Bools, *, section_keys: int = _SECTION_KEYS) -> None:
+def write_run(
+    f: IO[bytes], keys: Keys, flags: Bools, ranks: Ranks | None = None, *, section_keys: int = _SECTION_KEYS
+) -> None:
     """Write a run; `f` need not seek.
 
     Args:
         f: opened for writing, at its start.
         keys: uint64[n], ascending and distinct; may be mapped from a file.
         flags: bool[n], in two or more documents of this split.
+        ranks: RANK[n], of the newest document of each key.
         section_keys: keys a section has on average at most.
 
     Raises:
         ValueError: keys are not ascending and distinct, or flags do not fit.
     """
-    if len(keys) != len(flags):
-        raise ValueError(f"{len(keys)} keys and {len(flags)} flags")
+    if len(keys) != len(flags) or len(keys) != len(keys if ranks is None else ranks):
+        raise ValueError(f"{len(keys)} keys, and not as many flags or ranks")
     bits = max(0, (len(keys) - 1) // section_keys).bit_length()
     starts = np.arange(1 << bits, dtype=np.uint64) << np.uint64(64 - bits if bits else 0)
     positions = np.append(np.searchsorted(keys, starts), len(keys)).astype(np.int64)
-    sizes = np.array([_section_bytes(int(n)) for n in np.diff(positions)], np.int64)
+    ranked = ranks is not None
+    sizes = np.array([_section_bytes(int(n), ranked) for n in np.diff(positions)], np.int64)
     first = _RUN_HEADER.size + _CHECKSUM.size
     index = np.zeros((1 << bits) + 1, _SECTION)
     index["position"] = positions
     index["offset"] = first + np.append(0, np.cumsum(sizes))
-    header = _RUN_HEADER.pack(_RUN_MAGIC, len(keys), bits, int(index["offset"][-1]))
+    magic = _RANKED_MAGIC if ranked else _RUN_MAGIC
+    header = _RUN_HEADER.pack(magic, len(keys), bits, int(index["offset"][-1]))
     f.write(header + _CHECKSUM.pack(xxhash.xxh3_64_intdigest(header)))
     for section, (low, high) in enumerate(itertools.pairwise(positions.tolist())):
         part = np.ascontiguousarray(keys[low:high], "<u8")
@@ -118,7 +134,9 @@ def write_run(f: IO[bytes], keys: Keys, flags: Bools, *, section_keys: int = _SE
         if not (part[1:] > part[:-1]).all() or sections - {section}:
             raise ValueError(f"keys are not ascending and distinct between positions {low} and {high}")
         payload = part.tobytes() + np.packbits(flags[low:high], bitorder="little").tobytes()
-        payload = payload.ljust(_section_bytes(high - low), b"\0")
+        payload = payload.ljust(_section_bytes(high - low, False), b"\0")
+        if ranks is not None:
+            payload += np.ascontiguousarray(ranks[low:high], RANK).tobytes()
         index["checksum"][section] = _checksum(
             section, low, high - low, int(index["offset"][section]), payload
         )
@@ -134,6 +152,7 @@ class Run:
     count: int
     section_bits: int
     index_offset: int
+    ranked: bool = False
 
     @classmethod
     def open(cls, path: str) -> Self:
@@ -146,12 +165,14 @@ class Run:
             data = _read(f, path, 0, _RUN_HEADER.size + _CHECKSUM.size)
         magic, count, bits, index_offset = _RUN_HEADER.unpack_from(data)
         (checksum,) = _CHECKSUM.unpack_from(data, _RUN_HEADER.size)
-        if magic != _RUN_MAGIC or checksum != xxhash.xxh3_64_intdigest(data[: _RUN_HEADER.size]):
+        if magic not in (_RUN_MAGIC, _RANKED_MAGIC) or checksum != xxhash.xxh3_64_intdigest(
+            data[: _RUN_HEADER.size]
+        ):
             raise _corrupt(path, "it has no valid header of a run")
-        return cls(path, count, bits, index_offset)
+        return cls(path, count, bits, index_offset, magic == _RANKED_MAGIC)
 
     def read(self, low: int = 0, high: int = KEY_SPACE) -> KeyRange:
-        """The keys with low ≤ key < high, and their flags.
+        """The keys with low ≤ key < high, their flags and ranks.
 
         Reads whole sections, one range of bytes, and holds one beside the result.
 
@@ -163,10 +184,11 @@ class Run:
             positions = index["position"].astype(np.int64)
             keys = np.empty(int(positions[-1] - positions[0]), np.uint64)
             flags = np.empty(len(keys), bool)
+            ranks = np.empty(len(keys), RANK) if self.ranked else None
             places = (positions - positions[0]).tolist()
             for i, (start, stop) in enumerate(itertools.pairwise(places)):
                 offset = int(index["offset"][i])
-                payload = _read(f, self.path, offset, _section_bytes(stop - start))
+                payload = _read(f, self.path, offset, _section_bytes(stop - start, self.ranked))
                 if (
                     _checksum(first + i, int(positions[i]), stop - start, offset, payload)
                     != index["checksum"][i]
@@ -175,10 +197,14 @@ class Run:
                 keys[start:stop] = np.frombuffer(payload, "<u8", stop - start)
                 bits = np.frombuffer(payload, np.uint8, offset=8 * (stop - start))
                 flags[start:stop] = np.unpackbits(bits, count=stop - start, bitorder="little")
+                if ranks is not None:
+                    at = _section_bytes(stop - start, False)
+                    ranks[start:stop] = np.frombuffer(payload, RANK, stop - start, at)
         a, b = rank(keys, low), rank(keys, high)
         if b - a < len(keys):  # let go of the rest of the outer sections
             keys, flags = keys[a:b].copy(), flags[a:b].copy()
-        return KeyRange(int(positions[0]) + a, keys, flags)
+            ranks = ranks[a:b].copy() if ranks is not None else None
+        return KeyRange(int(positions[0]) + a, keys, flags, ranks)
 
     def position(self, key: int) -> int:
         """How many keys are below this one, 0 ≤ key ≤ 2^64; reads at most one section."""
@@ -205,37 +231,41 @@ class Run:
         if (
             positions[-1] > self.count
             or (counts < 0).any()
-            or any(offsets[i + 1] - offsets[i] != _section_bytes(n) for i, n in enumerate(counts))
+            or any(
+                offsets[i + 1] - offsets[i] != _section_bytes(n, self.ranked) for i, n in enumerate(counts)
+            )
         ):
             raise _corrupt(self.path, f"the index of sections {first} to {last} is damaged")
         return first, index
 
 
 def write_answer(
-    f: IO[bytes], runs: Sequence[Run], bucket: int, buckets: int, policy: Policy, bucket_bytes: int
+    f: IO[bytes], runs: Sequence[Run], bucket: int, buckets: int, policy: Merge, bucket_bytes: int
 ) -> None:
     """Merge one bucket of a scope's runs and write its answer; `f` need not seek.
 
     A key's bit in a run: with drop-all, whether two or more documents of the scope have it; with
-    keep-first, whether an earlier run has it. Ranges of keys that fit in `bucket_bytes` are merged one
-    after the other, so memory is that and one section of a run, however much the bucket holds.
+    keep-first, whether an earlier run has it; with keep-newest, for ranked runs, whether another run has it
+    with a better rank, or an earlier one with the same. Ranges of keys that fit in `bucket_bytes` are merged
+    one after the other, so memory is that and one section of a run, however much the bucket holds.
 
     Raises:
         CorruptPartError: a run is missing or damaged.
-        ValueError: no such bucket, or an unknown policy.
+        ValueError: no such bucket, an unknown policy, or keep-newest of runs without ranks.
     """
     if not (buckets > 0 and buckets & (buckets - 1) == 0 and 0 <= bucket < buckets):
         raise ValueError(f"no bucket {bucket} of {buckets}")
-    if policy not in ("drop-all", "keep-first"):
-        raise ValueError(f"policy must be 'drop-all' or 'keep-first', not {policy!r}")
+    if policy not in ("drop-all", "keep-first", "keep-newest"):
+        raise ValueError(f"policy must be 'drop-all', 'keep-first' or 'keep-newest', not {policy!r}")
+    newest = policy == "keep-newest"
     width = KEY_SPACE // buckets
     f.write(_ANSWER_MAGIC)
     offset, index = len(_ANSWER_MAGIC), []
-    max_keys = max(1, bucket_bytes // _MERGE_BYTES_PER_KEY)
+    max_keys = max(1, bucket_bytes // _merge_bytes(newest))
     for low, high in fitting_ranges(runs, bucket * width, (bucket + 1) * width, max_keys):
         parts = [run.read(low, high) for run in runs]
         entries = np.zeros(len(runs), _BITMAP)
-        for i, bits in enumerate(_merge(parts, policy)):
+        for i, bits in enumerate(_merge_ranked(parts) if newest else _merge(parts, policy)):
             payload = np.packbits(bits, bitorder="little").tobytes()
             position = parts[i].position
             entries[i] = (position, len(bits), offset, _checksum(i, position, len(bits), offset, payload))
@@ -309,16 +339,46 @@ class KeyFilter:
         return dropped
 
 
-def _merge(parts: Sequence[KeyRange], policy: Policy) -> Iterator[Bools]:
-    """The bits of each run's keys, run by run; all parts are of one range of keys."""
+def _repeated(parts: Sequence[KeyRange]) -> Lookup:
+    """The keys that two or more runs have."""
     keys = np.concatenate([part.keys for part in parts]) if parts else np.empty(0, np.uint64)
     keys.sort()
-    repeated = Lookup(keys[: only_repeated(keys)])  # in two or more runs
+    return Lookup(keys[: only_repeated(keys)])
+
+
+def _merge(parts: Sequence[KeyRange], policy: Merge) -> Iterator[Bools]:
+    """The bits of each run's keys, run by run; all parts are of one range of keys."""
+    repeated = _repeated(parts)
     keep_first = policy == "keep-first"
     taken = np.full(len(repeated.keys), not keep_first)
     for part in parts:
         bits, _ = repeated.claim(part.keys, taken, keep_first)
         yield bits if keep_first else bits | part.flags
+
+
+def _merge_ranked(parts: Sequence[KeyRange]) -> Iterator[Bools]:
+    """As `_merge`, with keep-newest."""
+    repeated = _repeated(parts)
+    best = np.zeros(len(repeated.keys), RANK)
+    owner = np.full(len(repeated.keys), -1, np.int32)
+    for i, part in enumerate(parts):
+        if part.ranks is None:
+            raise ValueError(f"run {i} has no ranks, so none of its documents is the newest")
+        places = repeated(part.keys)
+        found = np.flatnonzero(places >= 0)
+        at, ranks = places[found], part.ranks[found]
+        better = (owner[at] < 0) | outranks(ranks, best[at])
+        best[at[better]], owner[at[better]] = ranks[better], i
+    for i, part in enumerate(parts):
+        places = repeated(part.keys)
+        yield (places >= 0) & (owner[places] != i) if len(owner) else np.zeros(len(places), bool)
+
+
+def outranks(ranks: Ranks, others: Ranks) -> Bools:
+    """Whether each of RANK[m] is better than its counterpart."""
+    later, same = ranks["time"] > others["time"], ranks["time"] == others["time"]
+    better: Bools = later | (same & (ranks["id"] < others["id"]))
+    return better
 
 
 def fitting_ranges(
@@ -369,9 +429,13 @@ def _answer(path: str, place: int) -> Iterator[tuple[int, Bools]]:
             yield position, bits.astype(bool)
 
 
-def _section_bytes(count: int) -> int:
-    """Bytes of a section: keys, then flag bits padded to whole words."""
-    return 8 * count + 8 * ((count + 63) // 64)
+def _section_bytes(count: int, ranked: bool) -> int:
+    """Bytes of a section: keys, then flag bits padded to whole words, then ranks."""
+    return (8 + RANK.itemsize * ranked) * count + 8 * ((count + 63) // 64)
+
+
+def _merge_bytes(ranked: bool) -> int:
+    return _MERGE_BYTES_PER_KEY + _MERGE_BYTES_PER_RANK * ranked
 
 
 def rank(keys: Keys, key: int) -> int:

@@ -1,4 +1,4 @@
-"""One way to open, list and write files: local paths, and any address that fsspec knows.
+"""One way to open, list and write files: local paths, web addresses (to read), and any that fsspec knows.
 
 A file appears under its name only when it is whole: local files are written beside their place and
 renamed; object stores show an upload only when it is complete.
@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from typing import IO, Any
 
 import fsspec
+
+from corpus import web
 
 TEMPORARY_SUFFIX = ".tmp"
 # Stores that show an object when its upload ends; others get a temporary name and a rename.
@@ -42,9 +44,16 @@ def join(base: str, *parts: str) -> str:
 
 
 def open_read(path: str) -> IO[bytes]:
-    """Open for reading, seekable."""
+    """Open for reading, seekable.
+
+    Raises:
+        FileNotFoundError: there is none.
+        OSError: it cannot be read; of a web address, one of `corpus.web`'s, also while reading.
+    """
     if is_local(path):
         return open(path, "rb")
+    if web.is_web(path):
+        return web.open_read(path)
     remote: IO[bytes] = fsspec.open(path, "rb").open()
     return remote
 
@@ -113,6 +122,8 @@ def info(path: str) -> FileInfo:
     if is_local(path):
         stat = os.stat(path)
         return FileInfo(path, stat.st_size, str(stat.st_mtime_ns))
+    if web.is_web(path):
+        return FileInfo(path, *web.info(path))
     fs, inner = fsspec.core.url_to_fs(path)
     return _remote_info(path, fs.info(inner))
 
@@ -127,7 +138,13 @@ def exists(path: str) -> bool:
 
 
 def find(path: str) -> list[FileInfo]:
-    """Files that a path, glob or directory (searched to the bottom) names, sorted by path."""
+    """Files that a path, glob or directory (searched to the bottom) names, sorted by path.
+
+    Of a web address, which names no directory, the one file.
+
+    Raises:
+        ValueError: a glob over a web server.
+    """
     if is_local(path):
         if os.path.isdir(path):
             found = [
@@ -141,6 +158,10 @@ def find(path: str) -> list[FileInfo]:
         else:
             found = [p for p in globbing.glob(path, recursive=True) if os.path.isfile(p)]
         return sorted(info(p) for p in found)
+    if web.is_web(path):
+        if "*" in path:
+            raise ValueError("a web server cannot be searched: name its files in a list of paths")
+        return [info(path)] if exists(path) else []
     fs, inner = fsspec.core.url_to_fs(path)
     if globbing.has_magic(inner):
         details = fs.glob(inner, detail=True)

@@ -10,7 +10,7 @@ import orjson
 from corpus import storage
 from corpus.crawl.estimate import Volume, estimate
 from corpus.crawl.finish import planned_names
-from corpus.crawl.job import FOLDERS, STAGES, CrawlJob, needed_assets, scopes
+from corpus.crawl.job import FOLDERS, CrawlJob, duplicate_scopes, needed_assets, scopes, stages_until
 from corpus.inputs import Split
 from corpus.recipe import Recipe, digest, to_dict
 
@@ -36,8 +36,8 @@ def print_plan(recipe: Recipe, splits: Sequence[Split], root: str, until: str) -
     names = planned_names(job, splits)
     plan = scopes(recipe.commoncrawl, splits)
     print(f"\noutput below {root}:")
-    for stage in STAGES[: STAGES.index(until) + 1]:
-        print(f"  {stage:<9}{len(names[stage]):>7,} parts  {FOLDERS.get(stage, stage)}/")
+    for stage in stages_until(recipe.commoncrawl, until):
+        print(f"  {stage:<10}{len(names[stage]):>7,} parts  {FOLDERS.get(stage, stage)}/")
     listed = all(f.listed for _, f in files)
     sizes = estimate(Volume.of_raw_bytes(len(files), total, listed), recipe.commoncrawl)
     print(
@@ -46,6 +46,8 @@ def print_plan(recipe: Recipe, splits: Sequence[Split], root: str, until: str) -
         f"references through the engine {_size(sizes.reference_bytes)};\n"
         f"  memory of a worker besides its models: {_size(max(sizes.merge_bytes, sizes.split_bytes))}"
     )
+    for scope in duplicate_scopes(recipe.commoncrawl, splits):
+        print(f"  whole pages compared by {scope.kind}: {scope.buckets} buckets")
 
 
 def print_summary(job: CrawlJob, counters: dict[str, int]) -> None:

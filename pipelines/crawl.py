@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from corpus import inputs, parts, recipe, storage
+from corpus import inputs, parts, recipe, storage, web
 from corpus.crawl import finish, job
 from corpus.crawl.job import STAGES, CrawlJob
 from corpus.errors import UserError
@@ -21,6 +21,7 @@ from pipelines import console
 
 _SAMPLE = "the built-in sample crawl"
 _SETTINGS = "settings.json"
+_DECIDING = STAGES[STAGES.index("decide") :]
 
 _EPILOG = """examples:
   llama-corpus crawl-filter --output runs/sample/commoncrawl
@@ -78,7 +79,7 @@ def add_parsers(subparsers: argparse._SubParsersAction[argparse.ArgumentParser])
     redecide.add_argument("run_folder", metavar="RUN", help="folder of a crawl-filter run")
     redecide.add_argument("--recipe", required=True, metavar="R", help="the recipe with the new thresholds")
     redecide.add_argument(
-        "--until", choices=STAGES[3:], default=STAGES[-1], help="decide: leave the documents unwritten"
+        "--until", choices=_DECIDING, default=STAGES[-1], help="decide: leave the documents unwritten"
     )
     _engine_options(redecide)
     redecide.set_defaults(run=_redecide)
@@ -122,6 +123,7 @@ def _crawl_filter(args: argparse.Namespace, beam_args: list[str]) -> int:
     if not patterns:
         root = str(resources.files("corpus.sample") / "crawl")
         patterns = [root]
+    web.configure(chosen.network)
     files = inputs.resolve(patterns, root)
     splits = inputs.plan_splits(files, chosen.commoncrawl.dedup)
     _check_engine(beam_args)
@@ -144,10 +146,10 @@ def _redecide(args: argparse.Namespace, beam_args: list[str]) -> int:
     splits = _splits_of(root)
     _check_engine(beam_args)
     work = job.prepare(root, recipe.load(args.recipe))
-    manifest, annotated = _annotated(root)
+    manifest, annotated = _annotated(root, work)
     settings = work.stage_settings("annotate")
-    for name in ("models", "perplexity", "reference"):
-        if settings[name] != manifest["settings"][name]:
+    for name in ("models", "perplexity", "reference", "duplicates"):
+        if settings.get(name) != manifest["settings"].get(name):
             raise UserError(
                 f"{args.recipe} and {args.run_folder} differ in their {name}, which annotation used: run "
                 "crawl-filter with this recipe into another --output"
@@ -160,11 +162,10 @@ def _export(args: argparse.Namespace, beam_args: list[str]) -> int:
     root = _absolute(args.run_folder)
     splits = _splits_of(root)
     _check_engine(beam_args)
-    run = orjson.loads(storage.read_bytes(storage.join(root, "manifest.json")))
-    saved = {k: v for k, v in run["recipe"].items() if k != "sha256"}
+    saved = orjson.loads(storage.read_bytes(storage.join(root, "recipe.json")))
     args.until = STAGES[-1]
-    work = job.prepare(root, recipe.from_dict(saved, f"{args.run_folder}/manifest.json"))
-    _decide(work, splits, _annotated(root)[1], args, beam_args)
+    work = job.prepare(root, recipe.from_dict(saved, f"{args.run_folder}/recipe.json"))
+    _decide(work, splits, _annotated(root, work)[1], args, beam_args)
     return 0
 
 
@@ -172,7 +173,7 @@ def _run(work: CrawlJob, splits: Sequence[Split], args: argparse.Namespace, beam
     from pipelines import crawl_filter, runners
     from pipelines.progress import Progress, StagePlan
 
-    stages = STAGES[: STAGES.index(args.until) + 1]
+    stages = job.stages_until(work.settings, args.until)
     _refuse_other_recipe(work, stages)
     storage.remove_temporary(work.root)
     storage.remove(storage.join(work.root, "manifest.json"))  # a run is whole only when it ends
@@ -189,7 +190,7 @@ def _run(work: CrawlJob, splits: Sequence[Split], args: argparse.Namespace, beam
 def _decide(
     work: CrawlJob,
     splits: Sequence[Split],
-    annotated: list[parts.Part],
+    annotated: list[tuple[parts.Part, parts.Part | None]],
     args: argparse.Namespace,
     beam_args: list[str],
 ) -> None:
@@ -197,7 +198,7 @@ def _decide(
 
     storage.remove_temporary(work.root)
     storage.remove(storage.join(work.root, "manifest.json"))
-    _save_settings(work, STAGES[3:])
+    _save_settings(work, _DECIDING)
     if args.until != STAGES[-1]:
         _remove_stage(work.root, STAGES[-1])
     runners.run(
@@ -224,11 +225,18 @@ def _splits_of(root: str) -> list[Split]:
     return [inputs.split_from_dict(s) for s in saved]
 
 
-def _annotated(root: str) -> tuple[dict[str, Any], list[parts.Part]]:
+def _annotated(
+    root: str, work: CrawlJob
+) -> tuple[dict[str, Any], list[tuple[parts.Part, parts.Part | None]]]:
+    """The manifest of annotate, and its parts, each with what is known of its pages' duplicates."""
     try:
-        return parts.read_manifest(root, "annotate")
+        manifest, annotated = parts.read_manifest(root, "annotate")
+        if work.settings.duplicates is None or "duplicates" not in manifest["settings"]:
+            return manifest, [(part, None) for part in annotated]
+        found = {part.name: part for part in parts.read_manifest(root, "duplicates")[1]}
     except FileNotFoundError as error:
-        raise UserError(f"{root} has no annotated parts: run crawl-filter first") from error
+        raise UserError(f"{root} has no annotated parts, or none compared: run crawl-filter first") from error
+    return manifest, [(part, found[part.name]) for part in annotated]
 
 
 def _check_engine(beam_args: list[str]) -> None:
@@ -247,7 +255,7 @@ def _refuse_other_recipe(work: CrawlJob, stages: Sequence[str]) -> None:
         changed = sorted(k for k in {*had, *now} if had.get(k) != now.get(k))
         hint = (
             "use `llama-corpus redecide` to apply new thresholds"
-            if stage in STAGES[3:]
+            if stage in _DECIDING
             else "use another --output, or delete this one"
         )
         raise UserError(

@@ -5,6 +5,9 @@ no token passes between steps. Data of different splits meets in run files, read
 
     splits ─ index ─┬─ group by (scope, bucket) ─ dedup ─ group by split ─┬─ annotate ─ decide ─ export
                     └──────────────────────────────────────────────────────┘
+
+Where whole pages are compared, stage `duplicates` stands between annotate and decide: twice the same way
+from runs to answers, of addresses and then of texts.
 """
 
 from __future__ import annotations
@@ -18,9 +21,10 @@ import apache_beam as beam
 from corpus.crawl.annotate import annotate_split
 from corpus.crawl.decisions import decide_part
 from corpus.crawl.dedup import answer_bucket
+from corpus.crawl.duplicates import index_newest, mark_split
 from corpus.crawl.export import export_group
 from corpus.crawl.index import index_split
-from corpus.crawl.job import STAGES, CrawlJob, Scope, scopes
+from corpus.crawl.job import CrawlJob, Scope, duplicate_scopes, scopes, stages_until
 from corpus.inputs import Split
 from corpus.parts import Part
 from corpus.recipe import digest
@@ -28,7 +32,7 @@ from corpus.recipe import digest
 
 def build(pipeline: beam.Pipeline, job: CrawlJob, splits: Sequence[Split], until: str) -> None:
     """Add the graph to a pipeline, up to and with the stage `until`."""
-    last = STAGES.index(until)
+    stages = stages_until(job.settings, until)
     plan = scopes(job.settings, splits)
     # Local workers are dealt their elements once: the largest first, so that the shares are even.
     by_size = sorted(splits, key=lambda s: (-s.bytes, s.ordinal))
@@ -38,37 +42,67 @@ def build(pipeline: beam.Pipeline, job: CrawlJob, splits: Sequence[Split], until
         | "SpreadSplits" >> beam.Reshuffle()
     )
     indexed = work | "Index" >> beam.MapTuple(partial(_index, job=job))
-    if last < STAGES.index("dedup"):
+    if "dedup" not in stages:
         return
-    answers = (
-        indexed
-        | "BucketsOfSplit" >> beam.FlatMapTuple(partial(_buckets_of_split, plan=plan))
-        | "ByBucket" >> beam.GroupByKey()
-        | "Dedup" >> beam.MapTuple(partial(_answer, job=job, plan=plan))
-        | "ByScope" >> beam.GroupByKey()
-        | "SplitsOfScope" >> beam.FlatMapTuple(partial(_splits_of_scope, plan=plan))
-    )
-    if last < STAGES.index("annotate"):
+    answers = _answers("Dedup", indexed, job, plan)
+    if "annotate" not in stages:
         return
     annotated = (
         {"split": work, "index": indexed, "answers": answers}
         | "BySplit" >> beam.CoGroupByKey()
         | "Annotate" >> beam.MapTuple(partial(_annotate, job=job, plan=plan))
     )
-    if last < STAGES.index("decide"):
+    if "duplicates" in stages:
+        found = _duplicates(annotated, job, duplicate_scopes(job.settings, splits))
+        pairs = {"annotated": annotated, "found": found} | "WithDuplicates" >> beam.CoGroupByKey()
+        annotated = pairs | "Pair" >> beam.MapTuple(_pair)
+    else:
+        annotated = annotated | "Alone" >> beam.MapTuple(_alone)
+    _decide_and_export(annotated, job, stages)
+
+
+def build_decide(
+    pipeline: beam.Pipeline, job: CrawlJob, annotated: Sequence[tuple[Part, Part | None]], until: str
+) -> None:
+    """Add a graph that decides (and exports) parts that are annotated, and compared, already."""
+    numbered = pipeline | beam.Create([(int(p.name.removeprefix("part-")), (p, d)) for p, d in annotated])
+    _decide_and_export(numbered | beam.Reshuffle(), job, stages_until(job.settings, until))
+
+
+def _answers(name: str, parts: Any, job: CrawlJob, plan: Sequence[Scope]) -> Any:
+    """Answers to the runs in the parts of all splits: (split, (scope, digest of all its answers))."""
+    return (
+        parts
+        | f"{name}Buckets" >> beam.FlatMapTuple(partial(_buckets_of_split, plan=plan))
+        | f"{name}ByBucket" >> beam.GroupByKey()
+        | name >> beam.MapTuple(partial(_answer, job=job, plan=plan))
+        | f"{name}ByScope" >> beam.GroupByKey()
+        | f"{name}Splits" >> beam.FlatMapTuple(partial(_splits_of_scope, plan=plan))
+    )
+
+
+def _duplicates(annotated: Any, job: CrawlJob, plan: Sequence[Scope]) -> Any:
+    """The parts of stage `duplicates` by split: first the addresses, then the texts of the newest pages."""
+    newest, compared = [s for s in plan if s.kind == "url"], [s for s in plan if s.kind != "url"]
+    inputs = {"annotated": annotated}
+    if newest:
+        inputs["newest"] = _answers("Newest", annotated, job, newest)
+    if compared:
+        indexed = (
+            inputs
+            | "NewestBySplit" >> beam.CoGroupByKey()
+            | "IndexNewest" >> beam.MapTuple(partial(_index_newest, job=job, newest=newest))
+        )
+        inputs |= {"runs": indexed, "compared": _answers("Compare", indexed, job, compared)}
+    mark = partial(_mark, job=job, newest=newest, compared=compared)
+    return inputs | "FoundBySplit" >> beam.CoGroupByKey() | "Mark" >> beam.MapTuple(mark)
+
+
+def _decide_and_export(annotated: Any, job: CrawlJob, stages: Sequence[str]) -> None:
+    if "decide" not in stages:
         return
-    _decide_and_export(annotated, job, last)
-
-
-def build_decide(pipeline: beam.Pipeline, job: CrawlJob, annotated: Sequence[Part], until: str) -> None:
-    """Add a graph that decides (and exports) parts that are annotated already."""
-    numbered = pipeline | beam.Create([(int(p.name.removeprefix("part-")), p) for p in annotated])
-    _decide_and_export(numbered | beam.Reshuffle(), job, STAGES.index(until))
-
-
-def _decide_and_export(annotated: Any, job: CrawlJob, last: int) -> None:
     decided = annotated | "Decide" >> beam.MapTuple(partial(_decide, job=job))
-    if last < STAGES.index("export"):
+    if "export" not in stages:
         return
     size = job.settings.export.splits_per_file
     _ = (
@@ -84,13 +118,13 @@ def _index(ordinal: int, split: Split, job: CrawlJob) -> tuple[int, Part]:
 
 
 def _buckets_of_split(
-    ordinal: int, index: Part, plan: Sequence[Scope]
+    ordinal: int, part: Part, plan: Sequence[Scope]
 ) -> Iterator[tuple[tuple[int, int], tuple[int, str]]]:
-    """((scope, bucket), (split, digest of its index part)) for every bucket a split takes part in."""
+    """((scope, bucket), (split, digest of the part with its runs)) for every bucket a split takes part in."""
     for number, scope in enumerate(plan):
         if ordinal in scope.splits:
             for bucket in range(scope.buckets):
-                yield (number, bucket), (ordinal, index.digest)
+                yield (number, bucket), (ordinal, part.digest)
 
 
 def _answer(
@@ -119,8 +153,38 @@ def _annotate(
     return ordinal, annotate_split(job, split, index, answers)
 
 
-def _decide(ordinal: int, annotated: Part, job: CrawlJob) -> tuple[int, tuple[Part, Part]]:
-    return ordinal, (annotated, decide_part(job, annotated))
+def _index_newest(
+    ordinal: int, group: dict[str, Iterable[Any]], job: CrawlJob, newest: Sequence[Scope]
+) -> tuple[int, Part]:
+    (annotated,) = group["annotated"]
+    answers = {newest[number]: whole for number, whole in group.get("newest", ())}
+    return ordinal, index_newest(job, ordinal, annotated, answers)
+
+
+def _mark(
+    ordinal: int,
+    group: dict[str, Iterable[Any]],
+    job: CrawlJob,
+    newest: Sequence[Scope],
+    compared: Sequence[Scope],
+) -> tuple[int, Part]:
+    (annotated,) = group["annotated"]
+    answers = {newest[number]: whole for number, whole in group.get("newest", ())}
+    answers |= {compared[number]: whole for number, whole in group.get("compared", ())}
+    return ordinal, mark_split(job, ordinal, annotated, next(iter(group.get("runs", ())), None), answers)
+
+
+def _pair(ordinal: int, group: dict[str, Iterable[Part]]) -> tuple[int, tuple[Part, Part]]:
+    (annotated,), (found,) = group["annotated"], group["found"]
+    return ordinal, (annotated, found)
+
+
+def _alone(ordinal: int, annotated: Part) -> tuple[int, tuple[Part, None]]:
+    return ordinal, (annotated, None)
+
+
+def _decide(ordinal: int, parts: tuple[Part, Part | None], job: CrawlJob) -> tuple[int, tuple[Part, Part]]:
+    return ordinal, (parts[0], decide_part(job, *parts))
 
 
 def _export_group(

@@ -13,15 +13,17 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-# Read when Beam is imported: keeps its SDK from warning about optional dependencies.
+# While Beam is imported: keeps its SDK from warning about optional dependencies.
 os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
 warnings.filterwarnings("ignore", module=r"apache_beam|google|httplib2")
-logging.getLogger().setLevel(logging.ERROR)
+logging.disable(logging.WARNING)
 
 import apache_beam as beam  # noqa: E402
 from apache_beam.options.pipeline_options import PipelineOptions, _BeamArgumentParser  # noqa: E402
 
 from corpus.errors import UserError  # noqa: E402
+
+logging.disable(logging.NOTSET)
 
 RUNNERS = {
     "local": "",

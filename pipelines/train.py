@@ -11,6 +11,7 @@ from typing import Any, get_args
 
 from corpus.assets import file_sha256
 from corpus.errors import UserError
+from corpus.recipe import Encoding
 from corpus.storage import FileInfo, find
 from corpus.training.cited_urls import Match
 from corpus.training.classifier import ClassifierSettings, train_classifier
@@ -66,6 +67,13 @@ def _add_train_lm(subparsers: Any) -> None:
         choices=("probing", "trie"),
         default=default.binary,
         help="probing is fast, trie small (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--encoding",
+        choices=get_args(Encoding),
+        default=default.encoding,
+        help="SentencePiece reads each word by itself, or the whole text as CCNet's models; the recipe must "
+        "say the same (default: %(default)s)",
     )
     _option(parser, "--memory", "1G", "what lmplz may sort in")
     parser.set_defaults(run=run_train_lm)
@@ -124,6 +132,7 @@ def run_train_lm(args: argparse.Namespace, beam_args: list[str]) -> int:
         order=args.order,
         max_documents=args.max_documents,
         binary=args.binary,
+        encoding=args.encoding,
     )
     inputs = [info.path for pattern in args.input for info in _found(pattern)]
     manifest = train_language_model(inputs, args.language, args.output, settings, args.memory)

@@ -7,6 +7,7 @@ TOML has no null: a key that is absent is null.
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import pkgutil
 import tomllib
@@ -24,11 +25,20 @@ from corpus.decide import COLUMNS, Cutoffs, Removals, decide
 from corpus.errors import UserError
 from corpus.kernels import ccnet_text, language_model_text, lines
 from corpus.registry import ANNOTATORS
+from corpus.rules import C4Rules, FineWebRules, GopherQuality, GopherRepetition
 from corpus.schema import document_id
 from corpus.tally import Tally
 
 GOLDEN = Path(__file__).parent / "golden"
 RECIPE = recipe.load("sample")
+# With the annotators that the recipe does not run, by their defaults.
+SETTINGS = dataclasses.replace(
+    RECIPE.commoncrawl,
+    c4=C4Rules(),
+    gopher_quality=GopherQuality(),
+    gopher_repetition=GopherRepetition(),
+    fineweb=FineWebRules(),
+)
 FETCHED = "lid.176.ftz"  # the only model that does not come with the package
 BATCH_BYTES = 1 << 20
 
@@ -103,7 +113,7 @@ class Models(dict[str, str]):
 
 @pytest.mark.parametrize("name", [folder.name for folder in folders("annotators/*")])
 def test_annotator(name: str) -> None:
-    annotator = ANNOTATORS[name](RECIPE.commoncrawl, Models())
+    annotator = ANNOTATORS[name](SETTINGS, Models())
     examples = cases(f"annotators/{name}/cases.toml")
     columns = sorted({column for example in examples for column in example["input"]})
     found = annotator.annotate(batch([example["input"] for example in examples], columns))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import kenlm
@@ -19,42 +19,96 @@ import pyarrow.compute as pc
 import sentencepiece
 
 from corpus.annotate.columns import rows_with_text, scatter
+from corpus.kernels import kenlm_probing
 from corpus.kernels.language_model_text import normalize_for_language_model
-from corpus.recipe import Language, Perplexity
+from corpus.kernels.words import Encoded, WordCache, new_cache, translate
+from corpus.recipe import Encoding, Language, Perplexity
 
 _DECIMALS = 1  # as CCNet
-# Pieces are Python strings, some 15 times the text's size in memory: few documents at a time.
-_DOCUMENTS_PER_CALL = 64
+# Each call of SentencePiece starts a thread. Pieces are Python objects, some 15 times the text's size in
+# memory, and many at once keep the garbage collector busy.
+WORDS_PER_CALL = 256
+DOCUMENTS_PER_CALL = 16
 
 
-@dataclass(frozen=True)
 class Model:
-    """A SentencePiece and a KenLM model that belong together."""
+    """A SentencePiece and a KenLM model that belong together. Any number of threads may use it.
 
-    pieces: Any
-    ngrams: Any
+    Scores are the KenLM library's. A probing model is read by a compiled kernel, which makes the same of
+    it to the last bit; for all others, `not_compiled` says why, the library is asked.
+    """
+
+    def __init__(self, sentencepiece_path: str, kenlm_path: str, encoding: Encoding = "text") -> None:
+        self._processor = sentencepiece.SentencePieceProcessor(model_file=sentencepiece_path)
+        self._encoding = encoding
+        self._idle: list[WordCache] = []
+        self._library: Any = None
+        self._probing: kenlm_probing.ProbingModel | None = None
+        self.not_compiled = ""
+        library = kenlm.Model(kenlm_path)
+        try:
+            self._probing = kenlm_probing.open_model(kenlm_path, library.score)
+        except kenlm_probing.UnsupportedModel as error:
+            self._library, self.not_compiled = library, str(error)
 
     def perplexities(self, text: pa.StringArray) -> list[float]:
         """Perplexity of each whole document as one sentence; of no words, where normalisation leaves none."""
-        normalized = normalize_for_language_model(text).to_pylist()
+        normalized = normalize_for_language_model(text)
+        if self._encoding == "text":
+            encoded = self._encode(normalized.to_pylist(), DOCUMENTS_PER_CALL)
+        else:
+            encoded = self._by_word(normalized)
         return [
-            self._perplexity(pieces)
-            for start in range(0, len(normalized), _DOCUMENTS_PER_CALL)
-            # One thread: the engine runs a worker a core already.
-            for pieces in self.pieces.encode(
-                normalized[start : start + _DOCUMENTS_PER_CALL], out_type=str, num_threads=1
-            )
+            round(math.pow(10.0, -log10 / (pieces + 1)), _DECIMALS)
+            for log10, pieces in zip(self._scores(encoded), encoded.pieces.tolist(), strict=True)
         ]
 
-    def _perplexity(self, pieces: list[str]) -> float:
-        log10: float = self.ngrams.score(" ".join(pieces), bos=True, eos=True)
-        return round(math.pow(10.0, -log10 / (len(pieces) + 1)), _DECIMALS)
+    def _by_word(self, text: pa.StringArray) -> Encoded:
+        try:
+            cache = self._idle.pop()
+        except IndexError:
+            cache = new_cache(np.int32 if self._probing else np.uint8)
+        encoded = translate(text, self._encode, cache)
+        self._idle.append(cache)
+        return encoded
+
+    def _encode(self, texts: list[str], per_call: int = WORDS_PER_CALL) -> Encoded:
+        """Texts as the scorer reads them."""
+        pieces = encode_pieces(self._processor, texts, per_call)
+        return self._probing.numbers(pieces) if self._probing else pieces
+
+    def _scores(self, encoded: Encoded) -> list[float]:
+        """Log10 probability of each row as one sentence."""
+        if self._probing:
+            scores: list[float] = self._probing.scores(encoded).tolist()
+            return scores
+        rows = pairwise(encoded.offsets.tolist())
+        return [self._library.score(encoded.values[a:b].tobytes(), bos=True, eos=True) for a, b in rows]
+
+
+def encode_pieces(processor: Any, texts: list[str], per_call: int = WORDS_PER_CALL) -> Encoded:
+    """Pieces of each text by itself, each piece followed by a space (UTF-8).
+
+    Args:
+        processor: SentencePiece's.
+        texts: words, or whole documents.
+        per_call: of them that SentencePiece is given at a time.
+    """
+    rows: list[bytes] = []
+    counts: list[int] = []
+    for start in range(0, len(texts), per_call):
+        # Bytes are what the scorers read. One thread: the engine runs a worker a core already.
+        batch = processor.encode(texts[start : start + per_call], out_type=bytes, num_threads=1)
+        rows += [b" ".join(pieces) + b" " if pieces else b"" for pieces in batch]
+        counts += map(len, batch)
+    lengths = np.array([0, *map(len, rows)], np.int64)
+    return Encoded(np.frombuffer(b"".join(rows), np.uint8), np.cumsum(lengths), np.array(counts, np.int64))
 
 
 @functools.cache
-def load(sentencepiece_path: str, kenlm_path: str) -> Model:
+def load(sentencepiece_path: str, kenlm_path: str, encoding: Encoding = "text") -> Model:
     """The model in two files; KenLM's is memory-mapped, so workers of one machine share it."""
-    return Model(sentencepiece.SentencePieceProcessor(model_file=sentencepiece_path), kenlm.Model(kenlm_path))
+    return Model(sentencepiece_path, kenlm_path, encoding)
 
 
 class PerplexityAnnotator:
@@ -89,7 +143,7 @@ def open_annotator(settings: Perplexity, paths: Mapping[str, str], language: Lan
         language: the recipe's language block: what is not kept is not scored.
     """
     models = {
-        code: load(paths[files.sentencepiece], paths[files.kenlm])
+        code: load(paths[files.sentencepiece], paths[files.kenlm], files.encoding)
         for code, files in settings.models.items()
         if code in language.keep
     }

@@ -8,10 +8,13 @@ In: the split's pages, its runs and the answers of its deduplication scopes. Out
   can be rebuilt from the public crawl; ``paragraphs_v1_total`` (int32): its lines;
 - ``paragraphs_v1_reason``: ``short``, ``all_duplicate``, or null;
 - the annotators' columns; ``language`` stands among the document's.
+
+Where the recipe compares whole pages, their keys are written beside it (`corpus.crawl.page_keys`).
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from typing import Protocol
 
@@ -21,8 +24,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpus import registry
-from corpus.crawl.dedup import id_filter, paragraph_filter
+from corpus.crawl.dedup import key_filter, paragraph_filter
 from corpus.crawl.job import FOLDERS, SOURCE, CrawlJob, Scope, annotator_assets
+from corpus.crawl.page_keys import candidates, write_keys
 from corpus.crawl.pages import id_keys, natural_ids, read_again, repeated_id
 from corpus.dedup.paragraphs import ParagraphFilter
 from corpus.errors import CorruptPartError
@@ -71,16 +75,22 @@ def annotate_split(job: CrawlJob, split: Split, index: Part, answers: Mapping[Sc
 def _work(writer: PartWriter, job: CrawlJob, split: Split, index: Part, scopes: list[Scope]) -> None:
     by_kind = {scope.kind: scope for scope in scopes}
     paragraphs = paragraph_filter(job, split, index, by_kind["paragraphs"])
-    ids = id_filter(job, split, index, by_kind["ids"])
+    ids = key_filter(job, split.ordinal, index, by_kind["ids"])
     annotators = open_annotators(job)
     schema = annotated_schema(annotators)
     again = Tally(lambda batch: None)  # bad records are in the index part already
-    with writer.parquet(f"{FOLDERS['annotate']}/{split.name}.parquet", schema) as sink:
+    block = job.settings.duplicates
+    with contextlib.ExitStack() as stack:
+        sink = stack.enter_context(writer.parquet(f"{FOLDERS['annotate']}/{split.name}.parquet", schema))
+        keys = stack.enter_context(write_keys(writer, job, split.name, block)) if block else None
         for file, pages in read_again(job, split, index, again):
             documents = _documents(pages, file, job, paragraphs, ids, writer.tally)
             for annotator in annotators:
                 documents = _with_columns(documents, annotator)
-            sink.write(_leave_out(documents, pages, job, writer.tally).select(schema.names).cast(schema))
+            rows = _leave_out(documents, pages, job, writer.tally).select(schema.names).cast(schema)
+            sink.write(rows)
+            if keys:
+                keys.add(rows)
     if again.counters["out"] != index.counters.get("out", 0):
         raise CorruptPartError(
             f"{split.files[0].name} … {split.files[-1].name} changed while the run was on: "
@@ -181,12 +191,11 @@ def _leave_out(
         text = pc.if_else(pc.is_valid(reason), pages.column("text"), documents.column("text"))
         return documents.set_column(documents.schema.get_field_index("text"), "text", text)
     language = job.settings.language
-    sure = pc.fill_null(pc.greater_equal(documents.column("lid_v1_score"), language.min_score), False)
-    wanted = pc.fill_null(pc.is_in(documents.column("language"), pa.array(language.keep)), False)
-    candidate = pc.and_(sure, wanted)
+    candidate = candidates(documents, language)
     if mode == "columns":
         text = pc.if_else(candidate, documents.column("text"), pa.scalar(None, pa.string()))
         return documents.set_column(documents.schema.get_field_index("text"), "text", text)
+    sure = pc.fill_null(pc.greater_equal(documents.column("lid_v1_score"), language.min_score), False)
     for why, is_sure, is_candidate in zip(
         reason.to_pylist(), sure.to_pylist(), candidate.to_pylist(), strict=True
     ):

@@ -1,6 +1,6 @@
 """Stage `dedup`: a bucket of the runs of one scope → the answer to each of them; and the answers read back.
 
-Out: ``dedup/KIND-SCOPE-BUCKET.answer`` (see `corpus.runs`).
+Out: ``dedup/KIND-SCOPE-BUCKET.answer`` (see `corpus.runs`), or ``duplicates/…`` for whole pages.
 """
 
 from __future__ import annotations
@@ -14,59 +14,76 @@ from corpus.dedup.paragraphs import ParagraphFilter
 from corpus.errors import CorruptPartError
 from corpus.inputs import Split
 from corpus.parts import Part, PartWriter, check_file, commit_part
-from corpus.runs import KeyFilter, Policy, Run, read_answers, write_answer
+from corpus.runs import KeyFilter, Merge, Run, read_answers, write_answer
 
 
 def answer_bucket(job: CrawlJob, scope: Scope, bucket: int, members: Mapping[int, str]) -> Part:
     """Merge one bucket of a scope.
 
     Args:
-        members: digest of the index part of every split of the scope, by ordinal.
+        members: digest of the part that holds the run, of every split of the scope, by ordinal.
     """
-    policy: Policy = job.settings.dedup.policy if scope.kind == "paragraphs" else "keep-first"
+    policies: dict[str, Merge] = {"paragraphs": job.settings.dedup.policy, "url": "keep-newest"}
+    policy = policies.get(scope.kind, "keep-first")
     memory = job.settings.dedup.bucket_bytes
     name = scope.part_name(bucket)
     inputs = [policy, scope.buckets, *(members[ordinal] for ordinal in sorted(members))]
 
     def work(writer: PartWriter) -> None:
         runs = [Run.open(_run(job, Split.name_of(ordinal), scope.kind)) for ordinal in sorted(members)]
-        with writer.file(_answer(name)) as f:
+        with writer.file(_answer(scope, bucket)) as f:
             write_answer(f, runs, bucket, scope.buckets, policy, memory)
 
-    return commit_part(job.root, job.spec("dedup", name, inputs), work)
+    return commit_part(job.root, job.spec(scope.stage, name, inputs), work)
 
 
 def paragraph_filter(job: CrawlJob, split: Split, index: Part, scope: Scope) -> ParagraphFilter:
     """Which lines of a split stay, by the answers of its scope."""
-    run = _checked_run(job, split, index, scope.kind)
-    return ParagraphFilter.open(run.path, _answers(job, split, scope), job.settings.dedup.policy)
+    run = checked_run(job, split.ordinal, index, scope.kind)
+    answers = paths_of_answers(job, split.ordinal, scope)
+    return ParagraphFilter.open(run.path, answers, job.settings.dedup.policy)
 
 
-def id_filter(job: CrawlJob, split: Split, index: Part, scope: Scope) -> KeyFilter:
-    """Which record ids of a split an earlier page has."""
-    run = _checked_run(job, split, index, scope.kind)
-    return KeyFilter(run.read().keys, read_answers(run, _answers(job, split, scope)), "keep-first")
+def key_filter(job: CrawlJob, ordinal: int, part: Part, scope: Scope) -> KeyFilter:
+    """Which keys of a split an earlier page has: record ids, or keys of texts.
+
+    Args:
+        ordinal: the split's.
+        part: holds the split's run.
+        scope: of a kind that keeps the first.
+    """
+    run = checked_run(job, ordinal, part, scope.kind)
+    bits = read_answers(run, paths_of_answers(job, ordinal, scope))
+    return KeyFilter(run.read().keys, bits, "keep-first")
 
 
-def _answers(job: CrawlJob, split: Split, scope: Scope) -> Iterator[tuple[str, int]]:
+def paths_of_answers(job: CrawlJob, ordinal: int, scope: Scope) -> Iterator[tuple[str, int]]:
     """Address of each bucket's answer, and the split's place among the runs that it answers."""
-    place = scope.splits.index(split.ordinal)
+    place = scope.splits.index(ordinal)
     for bucket in range(scope.buckets):
-        yield storage.join(job.root, _answer(scope.part_name(bucket))), place
+        yield storage.join(job.root, _answer(scope, bucket)), place
 
 
-def _checked_run(job: CrawlJob, split: Split, index: Part, kind: str) -> Run:
-    file = index.file(run_path(split.name, kind))
+def checked_run(job: CrawlJob, ordinal: int, part: Part, kind: str) -> Run:
+    """A split's run, opened after its size and sha256 have been checked.
+
+    Raises:
+        CorruptPartError: it is not what the part's record says.
+    """
+    name = Split.name_of(ordinal)
+    file = part.file(run_path(name, kind))
     if file is None:
-        raise CorruptPartError(f"index part {index.name} has no {kind} run; delete its record and run again")
+        raise CorruptPartError(
+            f"part {part.name} of {part.stage} has no {kind} run; delete its record and run again"
+        )
     if problem := check_file(job.root, file):
         raise CorruptPartError(f"{problem}; delete it and run again")
-    return Run.open(_run(job, split.name, kind))
+    return Run.open(_run(job, name, kind))
 
 
 def _run(job: CrawlJob, split_name: str, kind: str) -> str:
     return storage.join(job.root, run_path(split_name, kind))
 
 
-def _answer(part_name: str) -> str:
-    return f"dedup/{part_name}.answer"
+def _answer(scope: Scope, bucket: int) -> str:
+    return f"{scope.stage}/{scope.part_name(bucket)}.answer"

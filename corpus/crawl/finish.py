@@ -1,12 +1,11 @@
 """The end of a run: every page accounted for, then stats, timing and the run's manifest, written last.
 
 In: the committed parts of every stage. Out: ``STAGE/manifest.json``, ``stats.json``, ``timing.json``,
-``inputs.json``, ``manifest.json``.
+``inputs.json``, ``recipe.json``, ``manifest.json``.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
@@ -15,13 +14,20 @@ import orjson
 import pyarrow.parquet as pq
 
 from corpus import parts, storage
-from corpus.crawl.job import FOLDERS, STAGES, CrawlJob, export_groups, scopes
+from corpus.crawl.duplicates import compared_kinds, runs_part_name
+from corpus.crawl.job import (
+    FOLDERS,
+    STAGES,
+    CrawlJob,
+    duplicate_scopes,
+    export_groups,
+    scopes,
+    stages_until,
+)
 from corpus.errors import CorruptPartError
 from corpus.inputs import Split
 from corpus.parts import Part
 from corpus.recipe import digest, to_dict
-
-RUN_FILES = ("manifest.json", "stats.json", "timing.json", "inputs.json")
 
 
 class AccountingError(Exception):
@@ -29,16 +35,23 @@ class AccountingError(Exception):
 
 
 def planned_names(job: CrawlJob, splits: Sequence[Split]) -> dict[str, list[str]]:
-    """Names of all parts of every stage."""
+    """Names of all parts of every stage that the recipe has."""
     by_split = [s.name for s in splits]
     groups = export_groups([s.ordinal for s in splits], job.settings)
-    return {
+    compared = duplicate_scopes(job.settings, splits)
+    names = {
         "index": by_split,
         "dedup": [s.part_name(b) for s in scopes(job.settings, splits) for b in range(s.buckets)],
         "annotate": by_split,
+        "duplicates": [
+            *(s.part_name(b) for s in compared for b in range(s.buckets)),
+            *(runs_part_name(name) for name in by_split if compared_kinds(job)),
+            *by_split,
+        ],
         "decide": by_split,
         "export": [f"part-{group:05d}" for group in groups],
     }
+    return {stage: names[stage] for stage in stages_until(job.settings, STAGES[-1])}
 
 
 def finish(job: CrawlJob, splits: Sequence[Split], until: str) -> dict[str, int]:
@@ -52,7 +65,7 @@ def finish(job: CrawlJob, splits: Sequence[Split], until: str) -> dict[str, int]
         CorruptPartError: a planned part is not there.
     """
     names = planned_names(job, splits)
-    stages = STAGES[: STAGES.index(until) + 1]
+    stages = stages_until(job.settings, until)
     done: dict[str, list[Part]] = {}
     timing: dict[str, Any] = {}
     manifests: dict[str, str] = {}
@@ -67,11 +80,14 @@ def finish(job: CrawlJob, splits: Sequence[Split], until: str) -> dict[str, int]
     _write_json(job.root, "stats.json", stats)
     _write_json(job.root, "timing.json", timing)
     _write_json(job.root, "inputs.json", [asdict(split) for split in splits])
+    _write_json(job.root, "recipe.json", to_dict(job.recipe))
     inputs = [f for split in splits for f in split.files]
+    # Where models lie and how servers are asked changes no byte of the corpus.
+    recipe = {k: v for k, v in to_dict(job.recipe).items() if k not in ("assets", "network")}
     manifest = {
         "kind": "crawl-filter",
         "complete": until == STAGES[-1],
-        "recipe": to_dict(job.recipe) | {"sha256": digest(job.recipe)},
+        "recipe": recipe | {"sha256": digest(recipe)},
         "demonstration": job.recipe.demonstration,
         "models": job.model_hashes,
         "inputs": {
@@ -117,6 +133,9 @@ def check_accounts(root: str, totals: dict[str, dict[str, int]], done: dict[str,
     rows = _footer_rows(root, done["annotate"])
     dropped = annotate.get("rejected", 0)
     _equal("pages that annotate read", pages, "annotated rows and rows left out", rows + dropped)
+    if "duplicates" in totals:
+        found = _footer_rows(root, done["duplicates"])
+        _equal("annotated rows", rows, "rows compared with other pages", found)
     if "decide" not in totals:
         return
     decide = totals["decide"]
@@ -153,7 +172,7 @@ def _footer_rows(root: str, stage_parts: Sequence[Part]) -> int:
     rows = 0
     for part in stage_parts:
         for file in part.files:
-            if file.path.startswith(tuple(FOLDERS.values())):
+            if file.path.startswith(tuple(FOLDERS.values())) and file.path.endswith(".parquet"):
                 with storage.open_read(storage.join(root, file.path)) as f:
                     rows += pq.ParquetFile(f).metadata.num_rows
     return rows
@@ -167,8 +186,3 @@ def _equal(left_name: str, left: int, right_name: str, right: int) -> None:
 def _write_json(root: str, name: str, value: Any) -> None:
     data = orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS)
     storage.write_bytes(storage.join(root, name), data + b"\n")
-
-
-def manifest_digest(root: str) -> str:
-    """SHA-256 of the run's manifest: equal for equal output."""
-    return hashlib.sha256(storage.read_bytes(storage.join(root, "manifest.json"))).hexdigest()

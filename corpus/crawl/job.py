@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from typing import Any
 
-from corpus import assets
+from corpus import assets, rules
 from corpus.decide import Cutoffs, Removals, read_removals
 from corpus.errors import UserError
 from corpus.inputs import Split
@@ -21,17 +21,23 @@ from corpus.runs import bucket_count
 from corpus.training.cutoffs import load_cutoffs
 
 SOURCE = "commoncrawl"
-STAGES = ("index", "dedup", "annotate", "decide", "export")
+STAGES = ("index", "dedup", "annotate", "duplicates", "decide", "export")
 # Where a stage's Parquet goes.
-FOLDERS = {"annotate": "annotated", "decide": "decisions", "export": "documents"}
+FOLDERS = {
+    "annotate": "annotated",
+    "duplicates": "duplicates",
+    "decide": "decisions",
+    "export": "documents",
+}
 
 # Raised by hand when a stage's code changes what it writes.
-VERSIONS = {"index": 1, "dedup": 1, "annotate": 1, "decide": 1, "export": 1}
+VERSIONS = {"index": 1, "dedup": 1, "annotate": 1, "duplicates": 1, "decide": 1, "export": 1}
 # Libraries whose version shapes a stage's bytes.
 _LIBRARIES = {
-    "index": ("pyarrow", "resiliparse"),
+    "index": ("pyarrow", "resiliparse", "zstandard"),
     "dedup": (),
     "annotate": ("pyarrow", "fasttext", "kenlm", "sentencepiece"),
+    "duplicates": ("pyarrow",),
     "decide": ("pyarrow",),
     "export": ("pyarrow",),
 }
@@ -45,13 +51,19 @@ _PAGES_PER_RAW_BYTE = 1 / 3_000
 class Scope:
     """The splits that are deduplicated against each other, and its number of buckets.
 
-    `kind` is ``paragraphs`` (line keys) or ``ids`` (record ids).
+    `kind` is ``paragraphs`` (line keys), ``ids`` (record ids) or, of whole pages, ``url``, ``exact`` or
+    ``near``.
     """
 
     kind: str
     name: str
     buckets: int
     splits: tuple[int, ...]
+
+    @property
+    def stage(self) -> str:
+        """The stage that its answers are parts of."""
+        return "dedup" if self.kind in ("paragraphs", "ids") else "duplicates"
 
     def part_name(self, bucket: int) -> str:
         """Name of the answer part of one bucket."""
@@ -103,12 +115,22 @@ class CrawlJob:
                 "rejected": s.export.rejected,
                 "models": {name: self.model_hashes[name] for name in annotator_assets(s)},
             }
+            if s.duplicates:
+                chosen["duplicates"] = asdict(s.duplicates)
+            if measured := rules.readings(s):
+                chosen["rules"] = measured
+        elif stage == "duplicates":
+            chosen = {
+                "duplicates": asdict(s.duplicates) if s.duplicates else None,
+                "bucket_bytes": s.dedup.bucket_bytes,
+            }
         elif stage == "decide":
             chosen = {
                 "min_score": s.language.min_score,
                 "languages": s.language.keep,
                 "cutoffs": {k: asdict(c) for k, c in self.cutoffs().items()},
                 "classified": s.reference.languages if s.reference else None,
+                "rules": [asdict(check) for check in rules.checks(s)],
                 "decide": asdict(s.decide),
                 "removals": [digest(sorted(map(sorted, asdict(self.removals()).values())))],
             }
@@ -159,6 +181,8 @@ class CrawlJob:
 def annotator_assets(settings: CommonCrawl) -> list[str]:
     """Names of the models that the annotators load."""
     names = [settings.language.model]
+    if settings.c4 and settings.c4.bad_words:
+        names.append(settings.c4.bad_words)
     if settings.perplexity:
         for model in settings.perplexity.models.values():
             names += [model.sentencepiece, model.kenlm]
@@ -173,6 +197,12 @@ def needed_assets(settings: CommonCrawl, until: str = STAGES[-1]) -> list[str]:
     if _decides(until) and settings.perplexity and settings.perplexity.cutoffs:
         names.append(settings.perplexity.cutoffs)
     return sorted(names)
+
+
+def stages_until(settings: CommonCrawl, until: str) -> tuple[str, ...]:
+    """The stages of a run up to one of `STAGES`: without `duplicates` where the recipe has no such block."""
+    found = STAGES[: STAGES.index(until) + 1]
+    return found if settings.duplicates else tuple(stage for stage in found if stage != "duplicates")
 
 
 def _decides(until: str) -> bool:
@@ -205,8 +235,8 @@ def scopes(settings: CommonCrawl, splits: Sequence[Split]) -> list[Scope]:
     groups: dict[str, list[Split]] = defaultdict(list)
     for split in splits:
         dump = split.dump or "crawl"
-        name = {"block": f"{dump}-block-{split.block:04d}", "dump": dump, "global": "all"}
-        groups[name[settings.dedup.scope]].append(split)
+        names = {"block": f"{dump}-block-{split.block:04d}", "dump": dump, "global": "all"}
+        groups[names[settings.dedup.scope]].append(split)
     found = []
     for name, members in groups.items():
         keys = keys_of_raw_bytes(sum(s.bytes for s in members))
@@ -215,6 +245,21 @@ def scopes(settings: CommonCrawl, splits: Sequence[Split]) -> list[Scope]:
     pages = pages_of_raw_bytes(sum(s.bytes for s in splits))
     buckets = bucket_count(pages, settings.dedup.bucket_bytes)
     return [*found, Scope("ids", "all", buckets, tuple(s.ordinal for s in splits))]
+
+
+def duplicate_scopes(settings: CommonCrawl, splits: Sequence[Split]) -> list[Scope]:
+    """The scopes in which whole pages are compared, one a kind that the recipe asks for, over all splits."""
+    block = settings.duplicates
+    if block is None:
+        return []
+    pages = pages_of_raw_bytes(sum(s.bytes for s in splits))
+    keys = {"url": block.url, "exact": block.exact, "near": block.near.bands if block.near else 0}
+    ordinals = tuple(s.ordinal for s in splits)
+    return [
+        Scope(kind, "all", bucket_count(pages * n, settings.dedup.bucket_bytes, kind == "url"), ordinals)
+        for kind, n in keys.items()
+        if n
+    ]
 
 
 def keys_of_raw_bytes(raw_bytes: int) -> int:

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from corpus import storage
+from corpus import storage, web
 from corpus.crawl.job import SOURCE, CrawlJob
 from corpus.inputs import InputFile, Split
 from corpus.parts import Part, open_part_file
@@ -28,12 +28,19 @@ def extracted_path(split_name: str, number: int) -> str:
 
 
 def run_path(split_name: str, kind: str) -> str:
-    """Where a split's run of ``paragraphs`` or ``ids`` lies, below the run's root."""
-    return f"index/{split_name}.{kind}.run"
+    """Where a split's run of a kind (see `Scope`) lies, below the run's root."""
+    folder = {"url": "duplicate-keys", "exact": "duplicates", "near": "duplicates"}.get(kind, "index")
+    return f"{folder}/{split_name}.{kind}.run"
+
+
+def keys_path(split_name: str) -> str:
+    """Where the keys of a split's whole pages lie, below the run's root."""
+    return f"duplicate-keys/{split_name}.parquet"
 
 
 def read_raw(job: CrawlJob, file: InputFile, tally: Tally) -> Iterator[pa.RecordBatch]:
     """`PAGE` batches of a raw file; counts and bad records go to the tally."""
+    web.configure(job.recipe.network)
     tally.count("bytes_raw", file.size)
     return read_pages(file.path, file.name, job.recipe.limits, job.settings.batch_bytes, tally)
 
@@ -43,6 +50,7 @@ def is_wet(job: CrawlJob, file: InputFile) -> bool:
 
     Only decides whether its text is kept for the second pass; a file of both kinds is read right either way.
     """
+    web.configure(job.recipe.network)
     with storage.open_read(file.path) as f:
         for item in read_records(f, job.recipe.limits, frozenset()):
             if isinstance(item, Record) and item.type in ("conversion", "response"):

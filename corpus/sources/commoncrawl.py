@@ -1,8 +1,9 @@
-"""CommonCrawl: WET and WARC files -> batches of pages, and bad records.
+"""CommonCrawl: WET, WARC and ARC files -> batches of pages, and bad records.
 
-In: one raw file. Out: RecordBatches of schema PAGE in the order of the file, each of about `batch_bytes`
-bytes of text. A page is a `conversion` record (WET: its first line is the title) or a `response` with status
-200 of HTML or plain text (WARC).
+In: one raw file, its format told by its content. Out: RecordBatches of schema PAGE in the order of the file,
+each of about `batch_bytes` bytes of text. A page is a `conversion` record (WET: its first line is the title)
+or a `response` with status 200 of HTML or plain text (WARC, ARC; a page of an ARC has no record id and no
+digest).
 
 | counter | what it counts |
 |---|---|
@@ -23,15 +24,16 @@ import pyarrow as pa
 from corpus import storage
 from corpus.recipe import Limits
 from corpus.schema import PAGE
+from corpus.sources.framing import Record, Unreadable
 from corpus.sources.html import decode_text, read_html
 from corpus.sources.http_response import decode_payload, parse_response
-from corpus.sources.warc import Record, Unreadable, read_records
+from corpus.sources.warc import read_records
 from corpus.tally import BadRecord, Tally
 
 SOURCE = "commoncrawl"
 
 _BODIES = frozenset({"conversion", "response"})
-_NO_PAGE = frozenset({"warcinfo", "request", "metadata", "revisit", "resource", "continuation"})
+_NO_PAGE = frozenset({"warcinfo", "request", "metadata", "revisit", "resource", "continuation", "filedesc"})
 _HTML = frozenset({"text/html", "application/xhtml+xml"})
 _PLAIN = "text/plain"
 _OK = 200
@@ -135,7 +137,7 @@ def _conversion(record: Record, limits: Limits) -> tuple[str, bytes]:
 
 
 def _response(record: Record, limits: Limits) -> tuple[str | None, str]:
-    block = record.body
+    block = record.body.lstrip(b"\r\n")  # ClueWeb09: an empty line too many after the record's header
     declared = record.headers.get(b"content-type", b"").lower()
     if not block.startswith(b"HTTP/") and not declared.startswith(b"application/http"):
         raise _Skipped("not_http")

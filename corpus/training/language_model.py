@@ -8,6 +8,7 @@ Rules: CCNet's Makefile; facebookresearch/cc_net, Makefile and cc_net/text_norma
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import itertools
 import re
@@ -20,12 +21,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 import fsspec
+import numpy as np
 import pyarrow as pa
 import sentencepiece
 
 from corpus import storage
+from corpus.annotate.perplexity import DOCUMENTS_PER_CALL, encode_pieces
 from corpus.errors import UserError
 from corpus.kernels.language_model_text import normalize_for_language_model
+from corpus.kernels.words import new_cache, translate
+from corpus.recipe import Encoding
 from corpus.training import kenlm_tools
 from corpus.training.manifests import file_entry, write_manifest
 
@@ -34,7 +39,7 @@ _DOCUMENTS_PER_BATCH = 1000
 
 @dataclass(frozen=True, kw_only=True)
 class LanguageModelSettings:
-    """How a model is trained; the defaults are CCNet's.
+    """How a model is trained; the defaults are CCNet's, but for `encoding`.
 
     Attributes:
         vocab_size: SentencePiece pieces.
@@ -42,6 +47,8 @@ class LanguageModelSettings:
         order: longest n-gram, in pieces.
         max_documents: lines read, over all inputs.
         binary: `probing` is fast, `trie` (quantised to 8 bits) is small.
+        encoding: what SentencePiece is given at a time: each `words` by itself, or the whole `text` as
+            CCNet. A recipe that names the model must say the same.
     """
 
     vocab_size: int = 65_536
@@ -49,6 +56,7 @@ class LanguageModelSettings:
     order: int = 5
     max_documents: int = 1_000_000
     binary: Literal["probing", "trie"] = "probing"
+    encoding: Encoding = "words"
 
 
 def train_language_model(
@@ -78,7 +86,7 @@ def train_language_model(
         text = work / "normalized.txt"
         documents, longest = _normalize(inputs, text, settings.max_documents)
         sp_model = _train_pieces(text, longest, settings)
-        pieces = _encode(sp_model, text, work / "pieces.txt")
+        pieces = _encode(sp_model, text, work / "pieces.txt", settings.encoding)
         binary = _train_ngrams(tools, work, settings, memory)
         storage.write_bytes(str(folder / names["sp"]), sp_model)
         storage.write_bytes(str(folder / names["binary"]), binary.read_bytes())
@@ -147,15 +155,22 @@ def _train_pieces(text: Path, longest: int, settings: LanguageModelSettings) -> 
     return model.getvalue()
 
 
-def _encode(sp_model: bytes, text: Path, target: Path) -> int:
+def _encode(sp_model: bytes, text: Path, target: Path, encoding: Encoding) -> int:
     """Write each document's pieces joined by spaces; their number."""
     processor = sentencepiece.SentencePieceProcessor(model_proto=sp_model)
+    cache = new_cache(np.uint8)
     total = 0
-    with open(text, encoding="utf-8", newline="\n") as f, open(target, "w", encoding="utf-8") as out:
+    with open(text, encoding="utf-8", newline="\n") as f, open(target, "wb") as out:
         while batch := [line.removesuffix("\n") for line in itertools.islice(f, _DOCUMENTS_PER_BATCH)]:
-            for pieces in processor.encode(batch, out_type=str, num_threads=1):
-                out.write(" ".join(pieces) + "\n")
-                total += len(pieces)
+            if encoding == "text":
+                pieces = encode_pieces(processor, batch, DOCUMENTS_PER_CALL)
+            else:
+                pieces = translate(
+                    pa.array(batch, pa.string()), functools.partial(encode_pieces, processor), cache
+                )
+            for start, end in itertools.pairwise(pieces.offsets.tolist()):
+                out.write(pieces.values[start:end].tobytes().removesuffix(b" ") + b"\n")
+            total += int(pieces.pieces.sum())
     return total
 
 

@@ -14,7 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpus.training.annotated import SmallestHashes, id_hashes, read_annotated
-from corpus.training.cited_urls import CitedUrls, is_wikipedia, normalize_url
+from corpus.training.cited_urls import CitedUrls
+from corpus.urls import is_wikipedia, normalize_url
 
 _SEED = 0x636C_6173  # "clas"; a hash of its own, so that no other use of ids correlates
 _COLUMNS = ("id", "key", "language", "text")

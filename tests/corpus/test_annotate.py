@@ -177,7 +177,8 @@ def test_perplexity_tells_prose_from_keywords_from_noise(english: perplexity.Mod
 
 def test_perplexity_runs_where_the_language_is_kept_and_sure() -> None:
     files = {
-        lang: LanguageModel(sentencepiece=f"{lang}.sp", kenlm=f"{lang}.lm") for lang in ("en", "fr", "de")
+        lang: LanguageModel(sentencepiece=f"{lang}.sp", kenlm=f"{lang}.lm", encoding=encoding)
+        for lang, encoding in (("en", "words"), ("fr", "text"), ("de", "words"))
     }
     settings = Perplexity(models=files)
     paths = {f"{x}.sp": str(MODELS / f"{x}.sp.model") for x in ("en", "fr")}
@@ -194,8 +195,10 @@ def test_perplexity_runs_where_the_language_is_kept_and_sure() -> None:
     (values,) = annotator.annotate(rows)
     scored = [i for i, value in enumerate(values.to_pylist()) if value is not None]
     assert scored == [0, 4, 5]
-    assert values[0].as_py() == annotator._models["en"].perplexities(pa.array([text]))[0]
-    assert values[4].as_py() == annotator._models["fr"].perplexities(pa.array([DOCUMENTS["fr"]]))[0]
+    for row, lang, encoding in ((0, "en", "words"), (4, "fr", "text")):
+        model = perplexity.load(paths[f"{lang}.sp"], paths[f"{lang}.lm"], encoding)
+        assert annotator._models[lang] is model
+        assert values[row].as_py() == model.perplexities(pa.array([DOCUMENTS[lang]]))[0]
 
 
 def test_perplexity_without_a_model_for_any_kept_language_is_null() -> None:

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from corpus import assets, downloads
+from corpus import assets, web
 from corpus.errors import UserError
-from corpus.recipe import Asset
+from corpus.recipe import Asset, Network
 
 CONTENT = bytes(range(256)) * 4096  # 1 MiB
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -76,7 +76,7 @@ def server() -> Iterator[Server]:
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv(assets.CACHE_VARIABLE, str(tmp_path / "cache"))
-    monkeypatch.setattr(downloads, "_BACKOFF_SECONDS", 0.001)
+    monkeypatch.setattr(web, "_client", web.Client(Network(requests_per_second=1e6), lambda seconds: None))
     return tmp_path / "cache"
 
 

@@ -8,6 +8,7 @@ import random
 import tomllib
 import zlib
 from pathlib import Path
+from typing import Any
 
 import brotli  # type: ignore[import-untyped]
 import pytest
@@ -140,6 +141,62 @@ class TestConversion:
         assert read.urls == [str(n) for n in range(7)]
 
 
+class TestClueWeb:
+    """ClueWeb09 and 12, and other writers that keep the standard loosely."""
+
+    FIELDS = (
+        b"WARC-Type: response\nWARC-Target-URI: http://example.org/1\nWARC-Date: 2009-03-65T08:43:19-0800\n"
+        b"WARC-TREC-ID: clueweb09-en0000-00-00000\nWARC-Identified-Payload-Type: \n"
+        b"WARC-Record-ID: <urn:uuid:1>\nContent-Type: application/http;msgtype=response\n"
+    )
+    BLOCK = b"HTTP/1.1 200 OK\nContent-Type: text/html\nContent-Length: 9\n\n<p>Text.</p>\n"
+
+    def page(self, tmp_path: Path, data: bytes) -> dict[str, Any]:
+        for file in (data + record(number=2), members(data, record(number=2))):
+            read = read_file(write(tmp_path, file))
+            assert (read.urls, read.reasons) == (["1", "2"], [])
+        return read.pages[0]
+
+    def test_version_0_18_line_feeds_and_an_impossible_date(self, tmp_path: Path) -> None:
+        length = b"Content-Length: %d\n\n" % len(self.BLOCK)
+        page = self.page(tmp_path, b"WARC/0.18\n" + self.FIELDS + length + self.BLOCK + b"\n\n")
+        assert (page["text"], page["timestamp"]) == ("Text.", "2009-03-65T08:43:19-0800")
+        assert page["digest"] is None  # and none is needed
+
+    def test_crlf_in_the_warc_header_and_line_feeds_in_that_of_http(self, tmp_path: Path) -> None:
+        header = b"WARC/0.18\n" + self.FIELDS + b"Content-Length: %d\n\n" % len(self.BLOCK)
+        page = self.page(tmp_path, header.replace(b"\n", b"\r\n") + self.BLOCK + b"\r\n\r\n")
+        assert page["text"] == "Text."
+
+    @pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+    def test_an_empty_line_in_the_middle_of_the_header(self, tmp_path: Path, end: bytes) -> None:
+        fields = self.FIELDS.replace(b"example.org/1\n", b"example.org/1\n\n")
+        header = b"WARC/0.18\n" + fields + b"Content-Length: %d\n\n" % len(self.BLOCK)
+        page = self.page(tmp_path, header.replace(b"\n", end) + self.BLOCK + b"\r\n\r\n")
+        assert (page["text"], page["record_id"]) == ("Text.", "urn:uuid:1")
+
+    @pytest.mark.parametrize("counted", [True, False])
+    def test_an_empty_line_too_many_after_the_header(self, tmp_path: Path, counted: bool) -> None:
+        length = len(self.BLOCK) + counted
+        header = b"WARC/0.18\n" + self.FIELDS + b"Content-Length: %d\n\n" % length
+        page = self.page(tmp_path, header + b"\n" + self.BLOCK + b"\n\n")
+        assert page["text"] == "Text."
+
+    def test_the_length_in_an_http_header_is_not_that_of_the_record(self, tmp_path: Path) -> None:
+        data = b"WARC/0.18\n" + self.FIELDS + b"\n" + self.BLOCK + b"\n\n" + record(number=2)
+        read = read_file(write(tmp_path, data))
+        assert (read.urls, read.reasons) == (["2"], ["missing_content_length"])
+
+    def test_uris_in_brackets_and_names_in_lower_case(self, tmp_path: Path) -> None:
+        header = b"WARC/1.0\n" + self.FIELDS.replace(b"http://example.org/1", b"<http://example.org/1>")
+        data = header.lower().replace(b"warc/", b"WARC/") + b"content-length: %d\n\n" % len(self.BLOCK)
+        assert self.page(tmp_path, data + self.BLOCK + b"\n\n")["url"] == "http://example.org/1"
+
+    def test_lines_between_records_are_one_bad_span(self, tmp_path: Path) -> None:
+        read = read_file(write(tmp_path, record() + b"left over\nfrom a record\n" + record(number=2)))
+        assert (read.urls, read.reasons) == (["1", "2"], ["garbage"])
+
+
 HTML = (
     "<html><head><title> A\n page </title></head><body><h1>Été</h1><p>Il fait très chaud.</p></body></html>"
 )
@@ -208,17 +265,17 @@ class TestResponse:
         [
             (b"5\r\nabcde\r\nFF\r\nabc", "Transfer-Encoding: chunked", "bad_chunked"),
             (b"5\r\nabcde\r\nmonkeys", "Transfer-Encoding: chunked", "bad_chunked"),
-            (gzip.compress(b"<p>" * 99)[:-9], "Content-Encoding: gzip", "bad_encoding"),
+            (gzip.compress(b"<p>" * 99, mtime=0)[:-9], "Content-Encoding: gzip", "bad_encoding"),
             (b"\x1f\x8b\x08\x00" + b"\xff" * 30, "Content-Encoding: gzip", "bad_encoding"),
             (b"\xff" * 30, "Content-Encoding: deflate", "bad_encoding"),
             (b"\xff" * 30, "Content-Encoding: br", "bad_encoding"),
             (brotli.compress(b"<p>a b c" * 99)[:-5], "Content-Encoding: br", "bad_encoding"),
             (b"\x28\xb5\x2f\xfd", "Content-Encoding: zstd", "unsupported_encoding"),
-            (gzip.compress(bytes(3 << 20)), "Content-Encoding: gzip", "gzip_bomb"),
+            (gzip.compress(bytes(3 << 20), mtime=0), "Content-Encoding: gzip", "gzip_bomb"),
             (brotli.compress(bytes(3 << 20)), "Content-Encoding: br", "gzip_bomb"),
             (b"<p>" + random.Random(1).randbytes(1 << 20), "X: y", "html_too_large"),
             (
-                gzip.compress(random.Random(1).randbytes(9000) * 120),
+                gzip.compress(random.Random(1).randbytes(9000) * 120, mtime=0),
                 "Content-Encoding: gzip",
                 "html_too_large",
             ),

@@ -61,3 +61,14 @@ def test_a_recipe_comes_back_from_its_plain_data() -> None:
 def test_digest_depends_on_values_and_not_on_the_order_of_keys() -> None:
     assert recipe.digest({"a": 1, "b": 2}) == recipe.digest({"b": 2, "a": 1})
     assert recipe.digest({"a": 1, "b": 2}) != recipe.digest({"a": 1, "b": 3})
+
+
+def test_a_recipe_without_a_network_block_has_its_defaults() -> None:
+    head, _, tail = SAMPLE.partition("[network]")
+    assert recipe.parse((head + tail[tail.index("[") :]).encode(), "test") == recipe.load("sample")
+    with pytest.raises(UserError, match=r"unknown key 'network.retries'; did you mean 'tries'"):
+        recipe.parse(SAMPLE.replace("tries =", "retries =").encode(), "test")
+    with pytest.raises(UserError, match=r"key 'network.requests_per_second'.*greater than 0"):
+        recipe.parse(
+            SAMPLE.replace("requests_per_second = 2.0", "requests_per_second = 0.0").encode(), "test"
+        )

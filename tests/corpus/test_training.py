@@ -23,13 +23,15 @@ from hypothesis.extra import numpy as st_numpy
 
 from corpus.annotate import fasttext_model, reference
 from corpus.errors import UserError
+from corpus.kernels.ccnet_text import normalize_for_language_model
 from corpus.training import kenlm_tools
 from corpus.training.annotated import SmallestHashes
-from corpus.training.cited_urls import CitedUrls, host_of, is_wikipedia, normalize_url, read_cited
+from corpus.training.cited_urls import CitedUrls, read_cited
 from corpus.training.classifier import ClassifierSettings, area_under_curve, train_classifier
 from corpus.training.cutoffs import load_cutoffs, measure_cutoffs, write_cutoffs
 from corpus.training.language_model import LanguageModelSettings, train_language_model
 from corpus.training.selection import SelectionRule, candidates, select
+from corpus.urls import host_of, is_wikipedia, normalize_url
 from pipelines import train
 
 ESSAYS = str(resources.files("corpus") / "sample" / "encyclopaedia" / "fr.txt")
@@ -82,6 +84,25 @@ def test_a_language_model_reads_normalised_text_of_all_its_inputs(tmp_path: Path
     pieces = sentencepiece.SentencePieceProcessor(model_file=str(tmp_path / "out" / "fr.sp.model"))
     spelled = {c for i in range(3, 300) for c in pieces.id_to_piece(i)}
     assert not any(c.isupper() or c in "éèàç" or c in "123456789" for c in spelled)
+
+
+@pytest.mark.usefixtures("tools")
+@pytest.mark.parametrize("encoding", ["words", "text"])
+def test_a_language_model_reads_pieces_of_words_or_of_whole_text(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "text.txt").write_text(Path(ESSAYS).read_text(encoding="utf-8") + "\u200b\n渡\u3000し 船\n")
+    settings = LanguageModelSettings(vocab_size=300, order=2, encoding=encoding)
+    output = tmp_path / "out"
+    manifest = train_language_model([str(tmp_path / "text.txt")], "fr", str(output), settings, "100M")
+    processor = sentencepiece.SentencePieceProcessor(model_file=str(output / "fr.sp.model"))
+    lines = (tmp_path / "text.txt").read_text(encoding="utf-8").split("\n")[:-1]
+    pieces: list[str] = []
+    for line in map(normalize_for_language_model, lines):
+        for text in line.split(" ") if encoding == "words" else [line]:
+            pieces += processor.encode(text, out_type=str)
+    assert manifest["settings"]["encoding"] == encoding
+    assert manifest["pieces"] == len(pieces)
+    model = kenlm.Model(str(output / "fr.binary"))
+    assert all(piece in model for piece in pieces)
 
 
 @pytest.mark.usefixtures("tools")
@@ -370,8 +391,12 @@ def command(*words: str) -> int:
 @pytest.mark.usefixtures("tools")
 def test_train_lm_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["train-lm", "--input", ESSAYS, "--language", "fr", "--output", str(tmp_path), "--memory", "100M"]
-    assert command(*words, "--vocab-size", "300", "--order", "2", "--binary", "trie") == 0
-    assert "fr.binary" in capsys.readouterr().out
+    words += ["--vocab-size", "300", "--order", "2", "--binary", "trie"]
+    for options, encoding in (([], "words"), (["--encoding", "text"], "text")):
+        assert command(*words, *options) == 0
+        assert "fr.binary" in capsys.readouterr().out
+        manifest = orjson.loads((tmp_path / "fr.manifest.json").read_bytes())
+        assert manifest["settings"]["encoding"] == encoding
     with pytest.raises(UserError, match=r"--input /no/such\*: no such file"):
         command("train-lm", "--input", "/no/such*", "--language", "fr", "--output", str(tmp_path))
 

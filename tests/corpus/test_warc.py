@@ -192,15 +192,14 @@ class TestWholeFiles:
             (members(b"no archive"), "not_warc"),
             (members(b""), "not_warc"),
             (members(b"no", b"archive") + b"at all", "not_warc"),
-            (b"filedesc://a.arc 0.0.0.0 20140301 text/plain 76\n", "unsupported_format"),
-            (members(b"filedesc://a.arc 0.0.0.0 20140301 text/plain 76\n"), "unsupported_format"),
-            (b"\x28\xb5\x2f\xfd" + bytes(20), "unsupported_format"),
+            (b"BZh91AY&SY" + bytes(20), "unsupported_format"),
+            (members(b"7z\xbc\xaf\x27\x1c" + bytes(20)), "unsupported_format"),
         ],
     )
     def test_one_bad_file(self, data: bytes, reason: str) -> None:
         assert frame(data) == [(-1, reason)]
 
-    @pytest.mark.parametrize(("magic", "name"), [(b"filedesc://", "ARC"), (b"\x28\xb5\x2f\xfd", "zstd")])
+    @pytest.mark.parametrize(("magic", "name"), [(b"BZh", "bzip2"), (b"\x04\x22\x4d\x18", "LZ4")])
     def test_the_message_names_the_format(self, magic: bytes, name: str) -> None:
         (damage,) = read_records(io.BytesIO(magic + b"x" * 99), Limits(), ALL)
         assert isinstance(damage, Damage)

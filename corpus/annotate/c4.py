@@ -1,0 +1,89 @@
+"""C4's rules, line by line (Raffel et al. 2020; `corpus.kernels.rules_c4`).
+
+In: columns `text`, `language`, `lid_v1_score`. Out: null where the language is not kept, else int64 columns:
+
+| column | what it counts |
+|---|---|
+| `c4_v1_characters` | code points of the page |
+| `c4_v1_lines` | its lines; each is in one of the next eight |
+| `c4_v1_long_word`, `…_no_end_mark`, `…_few_words`, `…_javascript`, `…_policy` | lines that C4 drops |
+| `c4_v1_lorem_ipsum`, `c4_v1_curly_bracket` | lines for which C4 drops the page |
+| `c4_v1_kept_lines` | lines that stay |
+| `c4_v1_bad_words` | of these, lines with a bad word, for which C4 drops the page; null without a list |
+| `c4_v1_sentences_by_marks` | sentences of the kept lines, see below |
+
+C4 counts sentences by nltk's Punkt model. Here a sentence ends at a word that ends in a full stop, question
+or exclamation mark, closing quotation marks and brackets passed over, and at the end of a line: about what
+the docstring of `clean_page` calls "a simple count of end marks". Abbreviations count too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pyarrow as pa
+
+from corpus.annotate.columns import kept_language, scatter
+from corpus.errors import UserError
+from corpus.kernels.rules_c4 import BAD_WORDS, Patterns, c4_counts, patterns
+from corpus.kernels.rules_text import NEWLINE, SPLITLINES
+from corpus.recipe import Language
+from corpus.rules import C4Rules
+
+# In the order of the kernel's columns.
+_NAMES = (
+    "characters", "lines", "long_word", "no_end_mark", "few_words", "lorem_ipsum", "javascript",
+    "curly_bracket", "policy", "kept_lines", "bad_words", "sentences_by_marks",
+)  # fmt: skip
+
+
+class C4Annotator:
+    """Counts what C4's rules would do to each page; the text stays as it is."""
+
+    fields = tuple(pa.field(f"c4_v1_{name}", pa.int64()) for name in _NAMES)
+
+    def __init__(self, settings: C4Rules, bad_words: list[str], language: Language) -> None:
+        self._settings = settings
+        self._language = language
+        self._patterns: Patterns = patterns(bad_words)
+        self._has_list = bool(bad_words)
+
+    def annotate(self, batch: pa.RecordBatch) -> list[pa.Array]:
+        """The columns, aligned with the batch's rows."""
+        rows = kept_language(batch, self._language)
+        s = self._settings
+        counts = c4_counts(
+            batch.column("text").take(rows),
+            self._patterns,
+            line_mode=SPLITLINES if s.lines == "splitlines" else NEWLINE,
+            end_marks=s.end_marks,
+            min_words=s.line_min_words,
+            words_before_edit=s.line_words == "original",
+            max_word=s.line_max_word,
+        )
+        columns = [scatter(pa.array(column), rows, len(batch)) for column in counts.T]
+        if not self._has_list:
+            columns[BAD_WORDS] = pa.nulls(len(batch), pa.int64())
+        return columns
+
+
+def open_annotator(settings: C4Rules, paths: Mapping[str, str], language: Language) -> C4Annotator:
+    """The annotator of a recipe block, its list of bad words read.
+
+    Args:
+        settings: the recipe's C4 block.
+        paths: local file of each asset.
+        language: the recipe's language block: what is not kept is not looked at.
+
+    Raises:
+        UserError: the list holds something that cannot be looked for.
+    """
+    words: list[str] = []
+    if settings.bad_words:
+        lines = Path(paths[settings.bad_words]).read_text("utf-8").split("\n")
+        words = [word for word in map(str.strip, lines) if word]
+    try:
+        return C4Annotator(settings, words, language)
+    except ValueError as error:
+        raise UserError(f"asset {settings.bad_words}: {error}") from error
