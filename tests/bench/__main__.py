@@ -1,162 +1,132 @@
-"""`make bench`: the crawl filter's speed by stage and by step, its memory, and a loop in Python beside it.
+"""`make bench`: the crawl filter beside the libraries it cannot do without, and beside a loop in Python.
 
-Everything is measured in one run on one core: MB are 10^6 bytes of UTF-8 text before deduplication,
-seconds are CPU seconds, memory is the peak resident size of the whole process.
+Everything is measured in one run on one machine. MB are 10^6 bytes of page text (UTF-8) that enter the
+filter, seconds are CPU seconds, memory is the peak resident size of the largest process.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import subprocess
+import platform
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
-from corpus import recipe, registry
-from corpus.crawl.job import annotator_assets, prepare
-from corpus.dedup.paragraphs import ParagraphFilter, ParagraphIndex
-from corpus.kernels.lines import assemble, scan
-from corpus.sources.commoncrawl import read_pages
-from corpus.tally import Tally
+from corpus.assets import fetch
+from corpus.kernels.language_model_text import normalize_for_language_model
+from corpus.recipe import Recipe
 from tests.bench.generator import make_wet_files
+from tests.bench.measure import Cost, line, process
+from tests.bench.models import write_recipe
+from tests.bench.steps import print_html, print_steps
 
 
 def main() -> None:
     """Run the benchmark and print its tables."""
-    parser = argparse.ArgumentParser(prog="make bench ARGS=", description=__doc__)
-    parser.add_argument("--megabytes", type=int, default=60, help="text of the set (default 60)")
-    parser.add_argument("--files", type=int, default=4, help="WET files of the set (default 4)")
+    parser = argparse.ArgumentParser(
+        prog="make bench ARGS=", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--megabytes", type=int, default=100, help="text of the small set (default 100)")
+    parser.add_argument("--files", type=int, default=4, help="WET files of the small set (default 4)")
+    parser.add_argument("--large", type=int, default=10, help="size of the large set: times the small one")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="llama-corpus-bench-") as temporary:
         folder = Path(temporary)
-        size = make_wet_files(folder / "x1", args.megabytes * 10**6, args.files)
-        large = make_wet_files(folder / "x10", 10 * args.megabytes * 10**6, 10 * args.files)
-        print(f"set: {size / 1e6:.0f} MB of text in {args.files} WET files; ten times: {large / 1e6:.0f} MB")
-        _filter(folder, "x1", size, warm=True)
-        whole = _filter(folder, "x1", size)
-        _steps(folder / "x1", size)
-        _beside(folder / "x1", size, whole)
-        _filter(folder, "x10", large)
+        small = make_wet_files(folder / "small", args.megabytes * 10**6, args.files)
+        size = make_wet_files(folder / "large", args.large * args.megabytes * 10**6, args.large * args.files)
+        recipes = {name: write_recipe(folder / f"{name}.toml", name) for name in ("words", "text")}
+        print(f"Python {platform.python_version()}, {platform.machine()}")
+        few = _filter(folder, "small", small, "words")
+        ours = _filter(folder, "large", size, "words")
+        published = _filter(folder, "large", size, "text")
+        limit = _limit(folder, size, recipes["words"])
+        two = _filter(folder, "large", size, "words", workers=2)
+        loop = _loop(folder, small, recipes["words"])
+        per_text = loop.cpu / small / (ours.cpu / size)
+        print("\nratios, CPU seconds of the same work:")
+        print(f"  library calls alone / ours, language model word by word {limit / ours.cpu:6.2f}")
+        print(f"  library calls alone / ours, on the whole text           {limit / published.cpu:6.2f}")
+        print(f"  a loop over documents in Python / ours, a byte of text  {per_text:6.2f}")
+        print(f"two workers: {ours.wall / two.wall:.2f} times as fast by the clock as one")
+        print(f"peak memory: {_mb(few.memory)}, at {args.large} times the text {_mb(ours.memory)}")
+        _exchanged(folder / "run-large-words-1")
+        print_steps(folder / "small", folder, small, recipes["words"])
+        print_html(recipes["words"])
 
 
-def _filter(folder: Path, name: str, size: int, warm: bool = False) -> float:
-    """One run of the command; returns its CPU seconds."""
-    output = folder / f"run-{name}-{'warm' if warm else 'measured'}"
-    command = [sys.executable, "-m", "pipelines", "crawl-filter"]
-    cpu, wall, memory, _ = _measured([*command, "--input", str(folder / name), "--output", str(output)])
-    if warm:
-        return cpu
-    print(f"\nwhole command, {name}: {size / 1e6 / cpu:.1f} MB/s per core")
-    print(f"  CPU {cpu:.1f} s, wall {wall:.1f} s, peak memory {memory / 1e6:.0f} MB")
+def _filter(folder: Path, name: str, size: int, encoding: str, workers: int = 1) -> Cost:
+    """One run of the whole command."""
+    output = folder / f"run-{name}-{encoding}-{workers}"
+    command = [sys.executable, "-m", "pipelines", "crawl-filter", "--workers", str(workers)]
+    inputs = ["--input", str(folder / name), "--recipe", str(folder / f"{encoding}.toml")]
+    cost = process([*command, *inputs, "--output", str(output)])
+    kind = "each word" if encoding == "words" else "the whole text"
+    print(f"\nthe whole filter, {_mb(size)} of text, {workers} worker(s), language model on {kind}:")
+    print(f"  {size / 1e6 / cost.cpu:.1f} MB/s of CPU time, {size / 1e6 / cost.wall:.1f} MB/s by the clock")
+    print(f"  CPU {cost.cpu:.1f} s, wall {cost.wall:.1f} s, peak memory {_mb(cost.memory)}")
     timing: dict[str, Any] = json.loads((output / "timing.json").read_text())
     for stage, t in timing.items():
-        cpu_stage = t["cpu_seconds"]
-        print(f"  {stage:<9} {cpu_stage:7.2f} s   {size / 1e6 / max(cpu_stage, 1e-9):8.1f} MB/s")
-    rest = cpu - sum(t["cpu_seconds"] for t in timing.values())
-    print(f"  {'the rest':<9} {rest:7.2f} s   (start, imports, engine)")
-    return cpu
+        line(stage, size, t["cpu_seconds"])
+    rest = cost.cpu - sum(t["cpu_seconds"] for t in timing.values())
+    print(f"  {'start, imports, engine':<42} {rest:8.2f} s")
+    return cost
 
 
-def _steps(folder: Path, size: int) -> None:
-    """The steps of both passes, each alone over the same batches."""
-    settings = recipe.load("sample").commoncrawl
-    limits = recipe.load("sample").limits
-    paths = sorted(folder.glob("*.gz"))
-    print("\nsteps alone:")
-
-    def read() -> Iterator[pa.RecordBatch]:
-        for path in paths:
-            yield from read_pages(
-                str(path), path.name, limits, settings.batch_bytes, Tally(lambda batch: None)
-            )
-
-    pages = _step("read, inflate, frame, decode", size, lambda: list(read()))
-    texts = [batch.column("text") for batch in pages]
-    lines = _step("split, normalise, hash lines", size, lambda: [scan(t, 300) for t in texts])
-    with ParagraphIndex(tempfile.gettempdir(), settings.dedup.bucket_bytes) as index:
-        _step("sort keys, write the run", size, lambda: _index(index, lines, folder / "run"))
-    documents = _step("look up, assemble", size, lambda: _assembled(folder / "run", texts, lines))
-    kept = sum(batch.column("text").nbytes for batch in documents)
-    print(f"  after deduplication {kept / 1e6:.0f} MB are left; MB/s below are of these")
-    job = prepare(str(folder), recipe.load("sample"))
-    model_paths = {name: job.path_of(name) for name in annotator_assets(settings)}
-    for name, factory in registry.ANNOTATORS.items():
-        annotator = factory(settings, model_paths)
-        columns = _step(name, kept, partial(_annotated, annotator, documents))
-        documents = [_appended(d, annotator.fields, c) for d, c in zip(documents, columns, strict=True)]
+def _limit(folder: Path, size: int, recipe: Recipe) -> float:
+    """CPU seconds of the library calls alone, on the bytes that the run passed them."""
+    pages = pq.read_table(folder / "run-large-words-1" / "annotated")
+    documents = pages.filter(pc.is_null(pages["paragraphs_v1_reason"]))["text"]
+    scored = pages.filter(pc.is_valid(pages["perplexity_v1"]))["text"]
+    columns = {
+        "documents": pc.replace_substring(documents, "\n", "").chunks,
+        "scored": [normalize_for_language_model(chunk) for chunk in scored.chunks],
+    }
+    paths = []
+    for name, chunks in columns.items():
+        paths.append(str(folder / f"{name}.arrow"))
+        table = pa.table({"text": pa.chunked_array(chunks, pa.string())})
+        with pa.OSFile(paths[-1], "wb") as f, pa.ipc.new_file(f, table.schema) as writer:
+            writer.write_table(table)
+    model_names = ("lid.176.ftz", "bench.sp.model", "bench.binary")
+    models = [fetch(name, recipe.assets[name]) for name in model_names]
+    cost = process([sys.executable, "-m", "tests.bench.limit", str(folder / "large"), *paths, *models])
+    seconds: dict[str, float] = json.loads(cost.output)
+    print("\nthe limit: library calls alone, on the same bytes:")
+    for name, cpu in seconds.items():
+        line(name, size, cpu)
+    line("all", size, sum(seconds.values()))
+    return sum(seconds.values())
 
 
-def _index(index: ParagraphIndex, lines: list[Any], path: Path) -> None:
-    for batch in lines:
-        index.add(batch)
-    with path.open("wb") as f:
-        index.write(f)
-
-
-def _assembled(run: Path, texts: list[pa.Array], lines: list[Any]) -> list[pa.RecordBatch]:
-    from corpus.runs import Run
-
-    read = Run.open(str(run)).read()
-    filter_ = ParagraphFilter(read.keys, read.flags, "drop-all")
-    return [
-        pa.RecordBatch.from_pydict({"text": assemble(t, batch, filter_.mask(batch))[0]})
-        for t, batch in zip(texts, lines, strict=True)
-    ]
-
-
-def _annotated(annotator: Any, documents: list[pa.RecordBatch]) -> list[list[pa.Array]]:
-    return [annotator.annotate(batch) for batch in documents]
-
-
-def _appended(batch: pa.RecordBatch, fields: tuple[pa.Field, ...], columns: list[pa.Array]) -> pa.RecordBatch:
-    for field, column in zip(fields, columns, strict=True):
-        batch = batch.append_column(field, column)
-    return batch
-
-
-def _step(name: str, size: int, work: Callable[[], Any]) -> Any:
-    start = time.process_time()
-    result = work()
-    seconds = time.process_time() - start
-    print(f"  {name:<30} {seconds:7.2f} s   {size / 1e6 / max(seconds, 1e-9):8.1f} MB/s")
-    return result
-
-
-def _beside(folder: Path, size: int, ours: float) -> None:
-    """The same work as a loop over documents in Python, in a process of its own."""
-    job = prepare(str(folder), recipe.load("sample"))
-    models = [job.path_of(name) for name in ("lid.176.ftz", "en.sp.model", "en.binary")]
-    cpu, wall, memory, _ = _measured([sys.executable, "-m", "tests.bench.per_document", str(folder), *models])
+def _loop(folder: Path, size: int, recipe: Recipe) -> Cost:
+    """The same work as a loop over documents in Python, without files written or a classifier."""
+    names = ("lid.176.ftz", "bench.sp.model", "bench.binary")
+    models = [fetch(name, recipe.assets[name]) for name in names]
+    cost = process([sys.executable, "-m", "tests.bench.per_document", str(folder / "small"), *models])
     print(
-        f"\nthe same by a loop over documents in Python (no files written, no classifier): "
-        f"{size / 1e6 / cpu:.1f} MB/s (CPU {cpu:.1f} s, wall {wall:.1f} s), peak memory {memory / 1e6:.0f} MB"
+        f"\na loop over documents in Python (CCNet's shape): {size / 1e6 / cost.cpu:.1f} MB/s, CPU "
+        f"{cost.cpu:.1f} s, peak memory {_mb(cost.memory)} (kenlm {version('kenlm')})"
     )
-    print(f"ours / loop: {cpu / ours:.2f} times as fast (kenlm {version('kenlm')}, pyarrow {pa.__version__})")
+    return cost
 
 
-def _measured(command: list[str]) -> tuple[float, float, int, str]:
-    """CPU seconds, wall seconds, peak resident bytes and output of a process."""
-    code = (
-        "import resource,subprocess,sys,json;"
-        "p=subprocess.run(sys.argv[1:],capture_output=True,text=True);"
-        "u=resource.getrusage(resource.RUSAGE_CHILDREN);"
-        "print(json.dumps([p.returncode,u.ru_utime+u.ru_stime,u.ru_maxrss*1024,p.stdout,p.stderr]))"
-    )
-    start = time.perf_counter()
-    done = subprocess.run([sys.executable, "-c", code, *command], capture_output=True, text=True, check=True)
-    wall = time.perf_counter() - start
-    status, cpu, memory, output, errors = json.loads(done.stdout)
-    if status:
-        raise SystemExit(f"{' '.join(command)} ended with {status}:\n{errors}")
-    return cpu, wall, memory, output
+def _exchanged(run: Path) -> None:
+    """Bytes of runs and answers, through which splits meet, for each paragraph."""
+    files = [f for stage in ("index", "dedup") for f in (run / stage).iterdir()]
+    exchanged = sum(f.stat().st_size for f in files if f.suffix in (".run", ".answer"))
+    lines = json.loads((run / "stats.json").read_text())["stages"]["annotate"]["lines"]
+    print(f"exchanged between splits: {exchanged / lines:.1f} bytes a paragraph")
+
+
+def _mb(size: int) -> str:
+    return f"{size / 1e6:.0f} MB"
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ import uuid
 from pathlib import Path
 
 from corpus import inputs, recipe
+from corpus.sample import CRAWL
 from corpus.sources.commoncrawl import read_pages
 from corpus.tally import Tally
 
@@ -24,14 +25,15 @@ _REPLACED_WORDS = 0.15
 _CHUNK = 16 << 20
 
 
+def real_warc_files() -> list[Path]:
+    """WARC files of real pages, where the development data is there."""
+    shared = Path(os.environ.get("LLAMA_CORPUS_SHARED", Path(__file__).parents[3] / "shared"))
+    return sorted((shared / "data" / "commoncrawl").glob("html-*.warc.gz"))
+
+
 def seed_pages() -> list[tuple[str, list[str]]]:
     """(title, lines) of pages of at least 600 characters, the real ones if the data is there."""
-    shared = Path(os.environ.get("LLAMA_CORPUS_SHARED", Path(__file__).parents[3] / "shared"))
-    real = shared / "data" / "commoncrawl"
-    names = ["html-multilang-a", "html-trafilatura-a", "html-article-extraction-benchmark"]
-    paths = [str(real / f"{name}.warc.gz") for name in names]
-    if not all(map(os.path.exists, paths)):
-        paths = [str(Path(__file__).parents[2] / "corpus" / "sample" / "crawl")]
+    paths = list(map(str, real_warc_files())) or [str(CRAWL)]
     limits = recipe.load("sample").limits
     pages = []
     for file in inputs.resolve(paths):
