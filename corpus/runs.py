@@ -240,7 +240,14 @@ class Run:
 
 
 def write_answer(
-    f: IO[bytes], runs: Sequence[Run], bucket: int, buckets: int, policy: Merge, bucket_bytes: int
+    f: IO[bytes],
+    runs: Sequence[Run],
+    bucket: int,
+    buckets: int,
+    policy: Merge,
+    bucket_bytes: int,
+    *,
+    unasked: int = 0,
 ) -> None:
     """Merge one bucket of a scope's runs and write its answer; `f` need not seek.
 
@@ -248,6 +255,10 @@ def write_answer(
     keep-first, whether an earlier run has it; with keep-newest, for ranked runs, whether another run has it
     with a better rank, or an earlier one with the same. Ranges of keys that fit in `bucket_bytes` are merged
     one after the other, so memory is that and one section of a run, however much the bucket holds.
+
+    Args:
+        unasked: so many runs at the start only contribute their keys: the answer has no bits for them, and
+            its place 0 is the run after them.
 
     Raises:
         CorruptPartError: a run is missing or damaged.
@@ -264,16 +275,17 @@ def write_answer(
     max_keys = max(1, bucket_bytes // _merge_bytes(newest))
     for low, high in fitting_ranges(runs, bucket * width, (bucket + 1) * width, max_keys):
         parts = [run.read(low, high) for run in runs]
-        entries = np.zeros(len(runs), _BITMAP)
-        for i, bits in enumerate(_merge_ranked(parts) if newest else _merge(parts, policy)):
+        entries = np.zeros(len(runs) - unasked, _BITMAP)
+        answers = _merge_ranked(parts) if newest else _merge(parts, policy)
+        for i, bits in enumerate(itertools.islice(answers, unasked, None)):
             payload = np.packbits(bits, bitorder="little").tobytes()
-            position = parts[i].position
+            position = parts[unasked + i].position
             entries[i] = (position, len(bits), offset, _checksum(i, position, len(bits), offset, payload))
             f.write(payload)
             offset += len(payload)
         index.append(entries)
     f.write(np.ascontiguousarray(np.stack(index).T).tobytes())
-    footer = _ANSWER_FOOTER.pack(_ANSWER_MAGIC, len(runs), len(index), bucket, buckets, offset)
+    footer = _ANSWER_FOOTER.pack(_ANSWER_MAGIC, len(runs) - unasked, len(index), bucket, buckets, offset)
     f.write(footer + _CHECKSUM.pack(xxhash.xxh3_64_intdigest(footer)))
 
 

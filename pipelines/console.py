@@ -12,13 +12,14 @@ from corpus.crawl.estimate import Volume, estimate
 from corpus.crawl.finish import planned_names
 from corpus.crawl.job import FOLDERS, CrawlJob, duplicate_scopes, needed_assets, scopes, stages_until
 from corpus.inputs import Split
-from corpus.recipe import Recipe, digest, to_dict
+from corpus.recipe import digest, to_dict
 
 _SHOWN = 12
 
 
-def print_plan(recipe: Recipe, splits: Sequence[Split], root: str, until: str) -> None:
+def print_plan(job: CrawlJob, splits: Sequence[Split], until: str) -> None:
     """The resolved recipe, the inputs, the outputs and the estimates of a run (`--dry-run`)."""
+    recipe = job.recipe
     print(f"recipe {recipe.name} (sha256 {digest(recipe)[:12]}), every key:")
     print(_indent(orjson.dumps(to_dict(recipe), option=orjson.OPT_INDENT_2).decode()))
     files = [(split, f) for split in splits for f in split.files]
@@ -28,14 +29,15 @@ def print_plan(recipe: Recipe, splits: Sequence[Split], root: str, until: str) -
         print(f"  {f.name}  {_size(f.size)}  ({f.dump or 'no dump name'}, block {split.block}, {split.name})")
     if len(files) > _SHOWN:
         print(f"  … and {len(files) - _SHOWN:,} more")
+    for run in job.earlier:
+        print(f"after {_shown(run.root)}: {run.pages:,} pages, {run.keys:,} line keys, read as hashes only")
     print("\nmodels:")
     for name in needed_assets(recipe.commoncrawl, until):
         asset = recipe.assets.get(name)
         print(f"  {name}: {asset.url if asset and asset.url else 'NO ADDRESS: give one in [assets]'}")
-    job = CrawlJob(root, recipe, {})
     names = planned_names(job, splits)
-    plan = scopes(recipe.commoncrawl, splits)
-    print(f"\noutput below {root}:")
+    plan = scopes(recipe.commoncrawl, splits, job.earlier)
+    print(f"\noutput below {job.root}:")
     for stage in stages_until(recipe.commoncrawl, until):
         print(f"  {stage:<10}{len(names[stage]):>7,} parts  {FOLDERS.get(stage, stage)}/")
     listed = all(f.listed for _, f in files)

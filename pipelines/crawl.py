@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 
 from corpus import inputs, parts, recipe, storage, web
-from corpus.crawl import finish, job
+from corpus.crawl import earlier, finish, job
 from corpus.crawl.job import STAGES, CrawlJob
 from corpus.errors import UserError
 from corpus.inputs import Split
@@ -30,9 +30,13 @@ _EPILOG = """examples:
       every WET and WARC file below crawl/, on four processes
   llama-corpus crawl-filter --input @wet.paths.gz --recipe my.toml --output runs/mine --dry-run
       what would be done with the files of a list
-  llama-corpus crawl-filter --input crawl/ --recipe my.toml --output runs/first --until annotate \
+  llama-corpus crawl-filter --input crawl/ --recipe my.toml --output runs/first --until annotate \\
       --without reference
       pages and scores to train a classifier on (llama-corpus train-classifier)
+  llama-corpus crawl-filter --input cc:CC-MAIN-2020-05 --recipe my.toml --output runs/2020-05 \\
+      --after runs/2019-30
+      a later dump, without the paragraphs of an earlier one, of which no text is read again
+      (scope "global", policy "keep-first")
 
 Run the same command again to go on with a run that was stopped: finished parts are kept.
 Options that are not listed here go to the engine (Beam)."""
@@ -57,6 +61,13 @@ def add_parsers(subparsers: argparse._SubParsersAction[argparse.ArgumentParser])
     filter_.add_argument("--input-root", metavar="DIR", help="folder that names are made relative to")
     filter_.add_argument("--output", required=True, metavar="DIR", help="where everything is written")
     filter_.add_argument("--recipe", metavar="R", help="a .toml file or a built-in name (default: sample)")
+    filter_.add_argument(
+        "--after",
+        action="append",
+        default=[],
+        metavar="RUN",
+        help="an earlier run whose pages come before these; give it again for more, in their order",
+    )
     filter_.add_argument(
         "--without",
         choices=("perplexity", "reference"),
@@ -127,8 +138,12 @@ def _crawl_filter(args: argparse.Namespace, beam_args: list[str]) -> int:
     files = inputs.resolve(patterns, root)
     splits = inputs.plan_splits(files, chosen.commoncrawl.dedup)
     _check_engine(beam_args)
+    output = _absolute(args.output)
+    before = earlier.read_earlier(
+        CrawlJob(output, chosen, {}), splits, [_absolute(run) for run in args.after]
+    )
     if args.dry_run:
-        console.print_plan(chosen, splits, _absolute(args.output), args.until)
+        console.print_plan(CrawlJob(output, chosen, {}, before), splits, args.until)
         return 0
     if chosen.demonstration and args.input:
         print(
@@ -136,7 +151,7 @@ def _crawl_filter(args: argparse.Namespace, beam_args: list[str]) -> int:
             "mean little.\n      Give --recipe with models of your own (see README, Your own crawl).",
             file=sys.stderr,
         )
-    work = job.prepare(_absolute(args.output), chosen, args.until)
+    work = job.prepare(output, chosen, args.until, before)
     _run(work, splits, args, beam_args)
     return 0
 
@@ -145,7 +160,7 @@ def _redecide(args: argparse.Namespace, beam_args: list[str]) -> int:
     root = _absolute(args.run_folder)
     splits = _splits_of(root)
     _check_engine(beam_args)
-    work = job.prepare(root, recipe.load(args.recipe))
+    work = job.prepare(root, recipe.load(args.recipe), earlier=earlier.saved(root))
     manifest, annotated = _annotated(root, work)
     settings = work.stage_settings("annotate")
     for name in ("models", "perplexity", "reference", "duplicates"):
@@ -164,7 +179,8 @@ def _export(args: argparse.Namespace, beam_args: list[str]) -> int:
     _check_engine(beam_args)
     saved = orjson.loads(storage.read_bytes(storage.join(root, "recipe.json")))
     args.until = STAGES[-1]
-    work = job.prepare(root, recipe.from_dict(saved, f"{args.run_folder}/recipe.json"))
+    chosen = recipe.from_dict(saved, f"{args.run_folder}/recipe.json")
+    work = job.prepare(root, chosen, earlier=earlier.saved(root))
     _decide(work, splits, _annotated(root, work)[1], args, beam_args)
     return 0
 

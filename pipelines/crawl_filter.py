@@ -33,7 +33,7 @@ from corpus.recipe import digest
 def build(pipeline: beam.Pipeline, job: CrawlJob, splits: Sequence[Split], until: str) -> None:
     """Add the graph to a pipeline, up to and with the stage `until`."""
     stages = stages_until(job.settings, until)
-    plan = scopes(job.settings, splits)
+    plan = scopes(job.settings, splits, job.earlier)
     # Local workers are dealt their elements once: the largest first, so that the shares are even.
     by_size = sorted(splits, key=lambda s: (-s.bytes, s.ordinal))
     work = (

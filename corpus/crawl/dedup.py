@@ -6,6 +6,7 @@ Out: ``dedup/KIND-SCOPE-BUCKET.answer`` (see `corpus.runs`), or ``duplicates/…
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from corpus import storage
 from corpus.crawl.job import CrawlJob, Scope
@@ -18,7 +19,7 @@ from corpus.runs import KeyFilter, Merge, Run, read_answers, write_answer
 
 
 def answer_bucket(job: CrawlJob, scope: Scope, bucket: int, members: Mapping[int, str]) -> Part:
-    """Merge one bucket of a scope.
+    """Merge one bucket of a scope, of earlier runs first.
 
     Args:
         members: digest of the part that holds the run, of every split of the scope, by ordinal.
@@ -27,12 +28,21 @@ def answer_bucket(job: CrawlJob, scope: Scope, bucket: int, members: Mapping[int
     policy = policies.get(scope.kind, "keep-first")
     memory = job.settings.dedup.bucket_bytes
     name = scope.part_name(bucket)
-    inputs = [policy, scope.buckets, *(members[ordinal] for ordinal in sorted(members))]
+    inputs: list[Any] = [policy, scope.buckets, *(members[ordinal] for ordinal in sorted(members))]
+    if job.earlier:
+        inputs.append({"after": [run.sha256 for run in job.earlier]})
 
     def work(writer: PartWriter) -> None:
+        # Runs of earlier crawls are not hashed here, once a bucket: `read_earlier` compared their sizes with
+        # their records, and each section that is read is checked by its own checksum.
+        earlier = [
+            Run.open(storage.join(run.root, run_path(Split.name_of(ordinal), scope.kind)))
+            for run in job.earlier
+            for ordinal in range(run.splits)
+        ]
         runs = [Run.open(_run(job, Split.name_of(ordinal), scope.kind)) for ordinal in sorted(members)]
         with writer.file(_answer(scope, bucket)) as f:
-            write_answer(f, runs, bucket, scope.buckets, policy, memory)
+            write_answer(f, [*earlier, *runs], bucket, scope.buckets, policy, memory, unasked=len(earlier))
 
     return commit_part(job.root, job.spec(scope.stage, name, inputs), work)
 

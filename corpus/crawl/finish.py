@@ -1,7 +1,7 @@
 """The end of a run: every page accounted for, then stats, timing and the run's manifest, written last.
 
 In: the committed parts of every stage. Out: ``STAGE/manifest.json``, ``stats.json``, ``timing.json``,
-``inputs.json``, ``recipe.json``, ``manifest.json``.
+``inputs.json``, ``recipe.json``, ``manifest.json``; ``after.json`` where the run has earlier ones.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from corpus import parts, storage
 from corpus.crawl.duplicates import compared_kinds, runs_part_name
+from corpus.crawl.earlier import EARLIER
 from corpus.crawl.job import (
     FOLDERS,
     STAGES,
@@ -38,10 +39,11 @@ def planned_names(job: CrawlJob, splits: Sequence[Split]) -> dict[str, list[str]
     """Names of all parts of every stage that the recipe has."""
     by_split = [s.name for s in splits]
     groups = export_groups([s.ordinal for s in splits], job.settings)
+    deduplicated = scopes(job.settings, splits, job.earlier)
     compared = duplicate_scopes(job.settings, splits)
     names = {
         "index": by_split,
-        "dedup": [s.part_name(b) for s in scopes(job.settings, splits) for b in range(s.buckets)],
+        "dedup": [s.part_name(b) for s in deduplicated for b in range(s.buckets)],
         "annotate": by_split,
         "duplicates": [
             *(s.part_name(b) for s in compared for b in range(s.buckets)),
@@ -81,10 +83,14 @@ def finish(job: CrawlJob, splits: Sequence[Split], until: str) -> dict[str, int]
     _write_json(job.root, "timing.json", timing)
     _write_json(job.root, "inputs.json", [asdict(split) for split in splits])
     _write_json(job.root, "recipe.json", to_dict(job.recipe))
+    if job.earlier:
+        _write_json(job.root, EARLIER, [asdict(run) for run in job.earlier])
+    else:
+        storage.remove(storage.join(job.root, EARLIER))
     inputs = [f for split in splits for f in split.files]
     # Where models lie and how servers are asked changes no byte of the corpus.
     recipe = {k: v for k, v in to_dict(job.recipe).items() if k not in ("assets", "network")}
-    manifest = {
+    manifest: dict[str, Any] = {
         "kind": "crawl-filter",
         "complete": until == STAGES[-1],
         "recipe": recipe | {"sha256": digest(recipe)},
@@ -98,6 +104,8 @@ def finish(job: CrawlJob, splits: Sequence[Split], until: str) -> dict[str, int]
         "stages": manifests,
         "stats_sha256": digest(stats),
     }
+    if job.earlier:
+        manifest["after"] = [run.sha256 for run in job.earlier]
     _write_json(job.root, "manifest.json", manifest)
     counters: dict[str, int] = stats["counters"]
     return counters

@@ -34,7 +34,7 @@ FOLDERS = {
 VERSIONS = {"index": 1, "dedup": 1, "annotate": 1, "duplicates": 1, "decide": 1, "export": 1}
 # Libraries whose version shapes a stage's bytes.
 _LIBRARIES = {
-    "index": ("pyarrow", "resiliparse", "zstandard"),
+    "index": ("pyarrow", "resiliparse", "zstandard", "isal"),
     "dedup": (),
     "annotate": ("pyarrow", "fasttext", "kenlm", "sentencepiece"),
     "duplicates": ("pyarrow",),
@@ -71,6 +71,24 @@ class Scope:
 
 
 @dataclass(frozen=True)
+class EarlierRun:
+    """A finished run whose pages come before those of a new one: see `corpus.crawl.earlier`.
+
+    Attributes:
+        root: its folder or address.
+        sha256: of its ``index/manifest.json``, and so of every part of its index.
+        splits: how many parts its index has.
+        keys, pages: line keys distinct within a split, and pages, in all.
+    """
+
+    root: str
+    sha256: str
+    splits: int
+    keys: int
+    pages: int
+
+
+@dataclass(frozen=True)
 class CrawlJob:
     """A run of the crawl filter.
 
@@ -78,11 +96,13 @@ class CrawlJob:
         root: folder or address that the run writes to.
         recipe: the whole recipe.
         model_hashes: sha256 of every asset the recipe uses, by name.
+        earlier: runs that it is deduplicated against, in the order of the corpus.
     """
 
     root: str
     recipe: Recipe
     model_hashes: dict[str, str]
+    earlier: tuple[EarlierRun, ...] = ()
 
     @property
     def settings(self) -> CommonCrawl:
@@ -106,6 +126,8 @@ class CrawlJob:
             }
         elif stage == "dedup":
             chosen = {"dedup": asdict(s.dedup)}
+            if self.earlier:  # so that a run is not gone on with by a command that leaves one out
+                chosen["after"] = len(self.earlier)
         elif stage == "annotate":
             chosen = {
                 "policy": s.dedup.policy,
@@ -209,7 +231,9 @@ def _decides(until: str) -> bool:
     return STAGES.index(until) >= STAGES.index("decide")
 
 
-def prepare(root: str, recipe: Recipe, until: str = STAGES[-1]) -> CrawlJob:
+def prepare(
+    root: str, recipe: Recipe, until: str = STAGES[-1], earlier: tuple[EarlierRun, ...] = ()
+) -> CrawlJob:
     """Fetch and check the models and lists that a run needs up to a stage; tell all that is missing.
 
     Raises:
@@ -223,15 +247,18 @@ def prepare(root: str, recipe: Recipe, until: str = STAGES[-1]) -> CrawlJob:
         )
     assets.preflight(recipe.assets, names)
     hashes = {name: assets.identity(name, recipe.assets[name]) for name in names}
-    job = CrawlJob(root, recipe, hashes)
+    job = CrawlJob(root, recipe, hashes, earlier)
     if _decides(until):
         job.cutoffs()
         job.removals()
     return job
 
 
-def scopes(settings: CommonCrawl, splits: Sequence[Split]) -> list[Scope]:
-    """The deduplication scopes of a run: paragraphs by the recipe's scope, record ids over all."""
+def scopes(settings: CommonCrawl, splits: Sequence[Split], earlier: Sequence[EarlierRun] = ()) -> list[Scope]:
+    """The deduplication scopes of a run: paragraphs by the recipe's scope, record ids over all.
+
+    Earlier runs, which only a global scope can have, add their keys to those that buckets hold.
+    """
     groups: dict[str, list[Split]] = defaultdict(list)
     for split in splits:
         dump = split.dump or "crawl"
@@ -239,10 +266,10 @@ def scopes(settings: CommonCrawl, splits: Sequence[Split]) -> list[Scope]:
         groups[names[settings.dedup.scope]].append(split)
     found = []
     for name, members in groups.items():
-        keys = keys_of_raw_bytes(sum(s.bytes for s in members))
+        keys = keys_of_raw_bytes(sum(s.bytes for s in members)) + sum(run.keys for run in earlier)
         buckets = bucket_count(keys, settings.dedup.bucket_bytes)
         found.append(Scope("paragraphs", name, buckets, tuple(s.ordinal for s in members)))
-    pages = pages_of_raw_bytes(sum(s.bytes for s in splits))
+    pages = pages_of_raw_bytes(sum(s.bytes for s in splits)) + sum(run.pages for run in earlier)
     buckets = bucket_count(pages, settings.dedup.bucket_bytes)
     return [*found, Scope("ids", "all", buckets, tuple(s.ordinal for s in splits))]
 

@@ -141,6 +141,28 @@ class TestAnswers:
                 expected = [any(k in c for c in contents[:place]) for k in sorted(content)]
             assert got.tolist() == expected
 
+    @pytest.mark.parametrize("unasked", [1, 2, 3])
+    @pytest.mark.parametrize("policy", ["drop-all", "keep-first"])
+    @pytest.mark.parametrize("bucket_bytes", [22 * 50, 1 << 20])
+    def test_runs_that_do_not_ask_only_contribute(self, tmp_path, policy, unasked, bucket_bytes):
+        common = random_keys(60, 9)
+        runs = [
+            make_run(tmp_path / f"{i}", np.union1d(random_keys(40, i), common[10 * i :])) for i in range(3)
+        ]
+        answers = make_answers(tmp_path, runs, policy, 2, bucket_bytes)
+        whole = [read_answers(run, [(str(p), i) for p in answers]).tolist() for i, run in enumerate(runs)]
+        size = sum(path.stat().st_size for path in answers)
+        for bucket, path in enumerate(answers):
+            with open(path, "wb") as f:
+                write_answer(f, runs, bucket, 2, policy, bucket_bytes, unasked=unasked)
+        asked = [
+            read_answers(run, [(str(p), i) for p in answers]).tolist() for i, run in enumerate(runs[unasked:])
+        ]
+        assert asked == whole[unasked:]
+        assert sum(path.stat().st_size for path in answers) < size
+        with pytest.raises(CorruptPartError, match="not one at place"):
+            read_answers(runs[0], [(str(p), 3 - unasked) for p in answers])
+
     def test_record_ids_keep_the_first_in_order(self, tmp_path):
         """The same mechanism, for hashes of record ids: of a repeated one the first in input order stays."""
         splits = [[5, 9, 5], [9, 1], [1, 7, 7]]

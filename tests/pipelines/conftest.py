@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 COMMAND = (sys.executable, "-m", "pipelines")
 # What may differ between equal runs: times, hosts, absolute paths.
-LOCAL_FILES = ("timing.json", "inputs.json", "recipe.json")
+LOCAL_FILES = ("timing.json", "inputs.json", "recipe.json", "after.json")
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 

@@ -17,44 +17,19 @@ from corpus.inputs import Split
 from corpus.kernels.ccnet_text import normalize_for_dedup
 from corpus.recipe import Recipe
 from pipelines import crawl_filter, runners
+from tests.pipelines.generated import write_crawl
 
 _DUMPS = ("CC-MAIN-2018-05", "CC-MAIN-2019-30")
 _FILES_PER_DUMP = 5
 _PAGES_PER_FILE = 12
 _MIN_CHARS = 120
-_LINES = [
-    f"The {noun} of the {place} was {verb} in {year}, and people still talk about it."
-    for noun in ("bridge", "library", "harbour", "mill", "market")
-    for place in ("old town", "northern valley", "island", "river mouth")
-    for verb in ("built", "repaired", "painted")
-    for year in (1820, 1905)  # two years, one key: digits are folded
-]
 
 
 @pytest.fixture(scope="module")
 def crawl(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("crawl")
-    rng = random.Random(7)
-    for dump in _DUMPS:
-        for number in range(_FILES_PER_DUMP):
-            path = root / dump / f"{number}.warc.wet"
-            path.parent.mkdir(exist_ok=True)
-            path.write_bytes(b"".join(_record(rng, f"{dump}/{number}/{i}") for i in range(_PAGES_PER_FILE)))
+    write_crawl(root, random.Random(7), _DUMPS, _FILES_PER_DUMP, _PAGES_PER_FILE)
     return root
-
-
-def _record(rng: random.Random, name: str) -> bytes:
-    lines = [rng.choice(_LINES) for _ in range(rng.choice((1, 3, 5, 8)))]
-    own = [f"Only {name} says that number {rng.random()} is lucky for some.".replace("/", " slash ")]
-    own[0] = "".join(c if not c.isdigit() else chr(97 + int(c)) for c in own[0])
-    made = [*lines, *(own if rng.random() < 0.5 else []), "  ", "", "…"]
-    rng.shuffle(made)
-    body = "\n".join(["A title", *made]).encode() + b"\n"
-    header = (
-        f"WARC/1.0\r\nWARC-Type: conversion\r\nWARC-Target-URI: http://x.example/{name}\r\n"
-        f"WARC-Record-ID: <urn:uuid:{name}>\r\nContent-Length: {len(body)}\r\n\r\n"
-    )
-    return header.encode() + body + b"\r\n\r\n"
 
 
 def _recipe(**dedup: Any) -> Recipe:
