@@ -71,7 +71,7 @@ def run(build: Callable[[beam.Pipeline], Any], runner: str, workers: int, beam_a
         workers: local worker processes; 1 runs in this process.
         beam_args: further options of the engine, as on the command line.
     """
-    for name in ("apache_beam", "root", "py4j"):
+    for name in ("apache_beam", "py4j"):
         # What fails is raised to us as well.
         logging.getLogger(name).setLevel(logging.CRITICAL)
     if runner == "local":

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import IO
 
-from isal import isal_zlib as zlib  # the same calls as zlib's, a third faster over the whole reader
+from isal import isal_zlib  # the same calls as zlib's, a third faster over the whole reader
+from isal.igzip_lib import IsalError
 
 from corpus.sources.members import Break, Broken, Members, Piece, RecordStart
 from corpus.sources.zstd import ZstdFrames, is_zstd
@@ -63,7 +64,7 @@ class _GzipMembers(Members):
 
     def _member(self) -> Iterator[bytes | Broken]:
         member = self._next
-        inflater = zlib.decompressobj(_GZIP_WINDOW_BITS)
+        inflater = isal_zlib.decompressobj(_GZIP_WINDOW_BITS)
         inflated = 0
         while not inflater.eof:
             if not self._raw and not self._fill(1):
@@ -73,7 +74,7 @@ class _GzipMembers(Members):
             available = len(self._raw)
             try:
                 data = inflater.decompress(self._raw, _PIECE)
-            except zlib.error as error:
+            except IsalError as error:
                 self._drop(available)
                 yield Broken("bad_gzip", str(error))
                 return
@@ -86,8 +87,8 @@ class _GzipMembers(Members):
             yield data
 
     def _head(self, at: int) -> bytes:
-        inflater = zlib.decompressobj(_GZIP_WINDOW_BITS)
+        inflater = isal_zlib.decompressobj(_GZIP_WINDOW_BITS)
         try:
             return inflater.decompress(self._raw[at : at + self.probe], self._start.head_bytes)
-        except zlib.error:
+        except IsalError:
             return b""
