@@ -74,7 +74,7 @@ class _GzipMembers(Members):
             available = len(self._raw)
             try:
                 data = inflater.decompress(self._raw, _PIECE)
-            except IsalError as error:
+            except IsalError as error:  # type: ignore[misc]  # its stubs say that it is no exception
                 self._drop(available)
                 yield Broken("bad_gzip", str(error))
                 return
@@ -90,5 +90,5 @@ class _GzipMembers(Members):
         inflater = isal_zlib.decompressobj(_GZIP_WINDOW_BITS)
         try:
             return inflater.decompress(self._raw[at : at + self.probe], self._start.head_bytes)
-        except IsalError:
+        except IsalError:  # type: ignore[misc]
             return b""
