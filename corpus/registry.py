@@ -1,16 +1,25 @@
-"""The annotators, in the order in which they run: an explicit table.
+"""The sources and the annotators: two explicit tables.
 
-Each runs if the recipe has a block of its name; it takes the source's settings and the local path of
-every model by asset name.
+A source reads one raw file: (path, name, limits, batch bytes, tally) → batches. Annotators stand in the
+order in which they run; each runs if the recipe has a block of its name, and takes the source's settings
+and the local path of every model by asset name.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+import pyarrow as pa
+
 from corpus.annotate import c4, fineweb, gopher_quality, gopher_repetition, language, perplexity, reference
-from corpus.recipe import CommonCrawl
+from corpus.recipe import CommonCrawl, Limits
+from corpus.sources import commoncrawl
+from corpus.tally import Tally
+
+SOURCES: dict[str, Callable[[str, str, Limits, int, Tally], Iterator[pa.RecordBatch]]] = {
+    "commoncrawl": commoncrawl.read_pages,
+}
 
 ANNOTATORS: dict[str, Callable[[CommonCrawl, Mapping[str, str]], Any]] = {
     "language": lambda s, paths: language.open_annotator(s.language, paths),

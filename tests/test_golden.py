@@ -8,23 +8,20 @@ TOML has no null: a key that is absent is null.
 from __future__ import annotations
 
 import dataclasses
-import importlib
-import pkgutil
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pyarrow as pa
 import pytest
 import xxhash
 
-from corpus import assets, recipe, sources
+from corpus import assets, recipe
 from corpus.decide import COLUMNS, Cutoffs, Removals, decide
 from corpus.errors import UserError
 from corpus.kernels import ccnet_text, language_model_text, lines
-from corpus.registry import ANNOTATORS
+from corpus.registry import ANNOTATORS, SOURCES
 from corpus.rules import C4Rules, FineWebRules, GopherQuality, GopherRepetition
 from corpus.schema import document_id
 from corpus.tally import Tally
@@ -41,11 +38,6 @@ SETTINGS = dataclasses.replace(
 )
 FETCHED = "lid.176.ftz"  # the only model that does not come with the package
 BATCH_BYTES = 1 << 20
-
-MODULES = [
-    importlib.import_module(f"corpus.sources.{m.name}") for m in pkgutil.iter_modules(sources.__path__)
-]
-SOURCES: dict[str, ModuleType] = {module.SOURCE: module for module in MODULES if hasattr(module, "SOURCE")}
 
 Row = dict[str, Any]
 
@@ -87,8 +79,8 @@ def test_source(folder: Path) -> None:
     (path,) = folder.glob("input.*")
     bad: list[Row] = []
     tally = Tally(lambda records: bad.extend(records.to_pylist()))
-    source = SOURCES[folder.parent.name]
-    batches = list(source.read_pages(str(path), path.name, RECIPE.limits, BATCH_BYTES, tally))
+    read = SOURCES[folder.parent.name]
+    batches = list(read(str(path), path.name, RECIPE.limits, BATCH_BYTES, tally))
     tally.flush()
     pages = [page for records in batches for page in rows_of(records)]
 

@@ -128,7 +128,10 @@ def _documents(
     """A row a page: its id, origin, and text without duplicate paragraphs."""
     n = pages.num_rows
     lines = scan(pages.column("text"), job.settings.min_chars, job.settings.dedup.hash)
-    kept = paragraphs.mask(lines)
+    try:
+        kept = paragraphs.mask(lines)
+    except CorruptPartError as error:
+        raise CorruptPartError(f"{file.name}: {error}") from error
     text, ordinals = assemble(pages.column("text"), lines, kept)
     reason = pa.array(
         np.where(lines.short, "short", "all_duplicate"), pa.string(), mask=np.asarray(text.is_valid())

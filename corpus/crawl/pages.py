@@ -16,8 +16,8 @@ from corpus import storage, web
 from corpus.crawl.job import SOURCE, CrawlJob
 from corpus.inputs import InputFile, Split
 from corpus.parts import Part, open_part_file
+from corpus.registry import SOURCES
 from corpus.schema import document_id
-from corpus.sources.commoncrawl import read_pages
 from corpus.sources.warc import Record, read_records
 from corpus.tally import Tally
 
@@ -42,7 +42,8 @@ def read_raw(job: CrawlJob, file: InputFile, tally: Tally) -> Iterator[pa.Record
     """`PAGE` batches of a raw file; counts and bad records go to the tally."""
     web.configure(job.recipe.network)
     tally.count("bytes_raw", file.size)
-    return read_pages(file.path, file.name, job.recipe.limits, job.settings.batch_bytes, tally)
+    read = SOURCES[SOURCE]
+    return read(file.path, file.name, job.recipe.limits, job.settings.batch_bytes, tally)
 
 
 def is_wet(job: CrawlJob, file: InputFile) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from importlib import resources
 from pathlib import Path
 
@@ -181,3 +182,20 @@ def test_every_command_has_help_with_an_example(command: str) -> None:
     text = llama_corpus(command, "--help").stdout
     assert "example" in text
     assert f"llama-corpus {command}" in text
+
+
+def test_a_file_that_changes_between_the_passes_stops_the_run_by_name(tmp_path: Path) -> None:
+    page = b"A title\n" + b"".join(b"Line %c has some words of its own in it.\n" % c for c in range(97, 120))
+    head = b"WARC/1.0\r\nWARC-Type: conversion\r\nContent-Length: %d\r\n\r\n" % len(page)
+    wet = tmp_path / "crawl" / "one.warc.wet"
+    wet.parent.mkdir()
+    wet.write_bytes(head + page + b"\r\n\r\n")
+    stamp = wet.stat().st_mtime_ns
+    args = ("crawl-filter", "--input", wet, "--output", tmp_path / "run")
+    llama_corpus(*args, "--until", "dedup")
+    wet.write_bytes((head + page + b"\r\n\r\n").replace(b"some words", b"more words"))
+    os.utime(wet, ns=(stamp, stamp))  # same size, same time: only its content says so
+    done = llama_corpus(*args, status=1)
+    assert "one.warc.wet" in done.stderr
+    assert "changed" in done.stderr
+    assert "Traceback" not in done.stderr
