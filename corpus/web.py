@@ -22,7 +22,7 @@ from http import HTTPStatus
 from typing import IO, Any, cast
 
 import requests
-from urllib3.exceptions import HTTPError, InvalidHeader
+from urllib3.exceptions import HTTPError, InvalidHeader, NameResolutionError
 from urllib3.util import Retry
 
 from corpus.recipe import Network
@@ -30,6 +30,7 @@ from corpus.recipe import Network
 _SCHEMES = ("https://", "http://")
 _TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})  # timeouts, too many requests, troubles of the server
 _BROKEN = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError, HTTPError)
+_TRIES_OF_A_NAME = 3
 _FIRST_PAUSE_SECONDS = 1.0
 _LONGEST_PAUSE_SECONDS = 60.0
 _LONGEST_RETRY_AFTER_SECONDS = 600.0
@@ -68,6 +69,12 @@ def is_web(path: str) -> bool:
     return path.startswith(_SCHEMES)
 
 
+def _no_such_name(error: Exception) -> bool:
+    """Whether a host's name could not be looked up."""
+    reason = getattr(error.args[0], "reason", None) if error.args else None
+    return isinstance(reason, NameResolutionError)
+
+
 class Patience:
     """The failures in a row at one address, and the pauses after them."""
 
@@ -81,15 +88,18 @@ class Patience:
         """Bytes came: the count begins anew."""
         self._failures = 0
 
-    def failed(self, what: str, retry_after: str | None = None) -> None:
+    def failed(self, what: str, retry_after: str | None = None, tries: int | None = None) -> None:
         """Count a failure and wait: 1, 2, 4 … 60 seconds, or longer where the server asks for it.
+
+        Args:
+            tries: fewer than usual, for a failure that seldom passes.
 
         Raises:
             Unreachable: it was the last try.
         """
         self._failures += 1
-        if self._failures >= self._tries:
-            message = f"{self._url} cannot be reached for now, tried {self._tries} times: {what}"
+        if self._failures >= min(self._tries, tries or self._tries):
+            message = f"{self._url} cannot be reached for now, tried {self._failures} times: {what}"
             raise Unreachable(message)
         pause = min(_FIRST_PAUSE_SECONDS * 2.0 ** (self._failures - 1), _LONGEST_PAUSE_SECONDS)
         pause = max(pause, _seconds(retry_after))
@@ -135,7 +145,8 @@ class Client:
                     method, url, headers=headers, stream=True, timeout=self.network.timeout_seconds
                 )
             except _BROKEN as error:
-                patience.failed(str(error))
+                # Without a connection nobody should wait for minutes to be told so.
+                patience.failed(str(error), tries=_TRIES_OF_A_NAME if _no_such_name(error) else None)
                 continue
             except requests.RequestException as error:
                 raise WebError(f"{url} cannot be read: {error}") from error

@@ -253,3 +253,12 @@ class TestPace:
         assert web.client() is first
         web.configure(Network(tries=5))
         assert web.client().network.tries == 5
+
+
+def test_without_a_connection_the_error_comes_after_seconds() -> None:
+    pauses: list[float] = []
+    client = web.Client(Network(), sleep=pauses.append)
+    url = "http://no-such-host.invalid/file"  # RFC 2606: never resolves
+    with pytest.raises(web.Unreachable, match="tried 3 times"):
+        client.request("GET", url, {}, client.patience(url))
+    assert [p for p in pauses if p >= 1] == [1, 2]
