@@ -26,7 +26,7 @@ from corpus.recipe import Dedup
 _DUMP = re.compile(r"CC-MAIN-\d{4}-\d{2,3}(?!\d)")
 _LIST_ENDINGS = (".paths", ".paths.gz")
 # Files that count as one of CCNet's shards where the dump's full list is not known.
-_SHARD_FILES = 45
+SHARD_FILES = 45
 _LIST_BYTES_MAX = 1 << 30
 _SITE = "https://data.commoncrawl.org"
 _DATA = "crawl-data/"  # begins the entries of CommonCrawl's path lists, which are relative to site or bucket
@@ -134,7 +134,7 @@ def plan_splits(files: Sequence[InputFile], dedup: Dedup) -> list[Split]:
         per_split = -(-len(members) // dedup.shards_per_dump)
         of_dump = -(-max(f.dump_files for f in members) // dedup.shards_per_dump)
         listed = all(f.listed for f in members)
-        per_shard = max(of_dump, per_split) if listed else max(_SHARD_FILES, per_split)
+        per_shard = max(of_dump, per_split) if listed else max(SHARD_FILES, per_split)
         per_block = per_shard * dedup.shards_per_block
         for block, start in enumerate(range(0, len(members), per_block)):
             of_block = members[start : start + per_block]

@@ -10,12 +10,12 @@ import math
 from dataclasses import dataclass
 
 from corpus.crawl.job import keys_of_raw_bytes, pages_of_raw_bytes
+from corpus.inputs import SHARD_FILES
 from corpus.recipe import CommonCrawl
 from corpus.runs import bucket_count, bytes_of_answers, bytes_of_run
 
 # What passes through the engine for a split and a bucket: two numbers, a digest, its pickle around them.
 REFERENCE_BYTES = 120
-_SHARD_FILES = 45
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def estimate(volume: Volume, settings: CommonCrawl) -> Sizes:
     dedup = settings.dedup
     files_per_split = math.ceil(volume.files / dedup.shards_per_dump)
     splits = math.ceil(volume.files / files_per_split)
-    files_per_shard = files_per_split if volume.listed else max(_SHARD_FILES, files_per_split)
+    files_per_shard = files_per_split if volume.listed else max(SHARD_FILES, files_per_split)
     blocks = math.ceil(volume.files / (files_per_shard * dedup.shards_per_block))
     scopes = blocks if dedup.scope == "block" else 1
     keys, pages = volume.keys // splits, volume.pages // splits

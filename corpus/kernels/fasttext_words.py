@@ -17,6 +17,7 @@ import numpy as np
 from numba import njit
 
 from corpus.kernels.arrays import Bytes, Int, Ints, Positions
+from corpus.kernels.equal_bytes import equal_bytes
 from corpus.kernels.fasttext_file import FasttextFile, Floats
 from corpus.kernels.fasttext_rows import add_row
 
@@ -164,7 +165,7 @@ def sum_rows(
                 if (
                     cache[slot, _HASH] == tag
                     and cache[slot, _LENGTH] == m
-                    and _equal(scratch, 1, store_bytes, 4 * (start + n_rows), m)
+                    and equal_bytes(scratch, 1, store_bytes, 4 * (start + n_rows), m)
                 ):
                     for k in range(start, start + n_rows):
                         add_row(total, input, scale, store[k])
@@ -204,14 +205,6 @@ def _hash(data: Bytes, start: Int, end: Int) -> np.uint32:
     for p in range(start, end):
         h = _hash_byte(h, data[p])
     return h
-
-
-@njit(nogil=True, cache=True)
-def _equal(a: Bytes, p: Int, b: Bytes, q: Int, length: Int) -> bool:
-    for i in range(length):  # noqa: SIM110, a compiled loop
-        if a[p + i] != b[q + i]:
-            return False
-    return True
 
 
 @njit(nogil=True, cache=True, inline="always")
@@ -331,7 +324,7 @@ def _find(
     while slots[slot] >= 0:
         entry = np.int64(slots[slot])
         first = offsets[entry]
-        if offsets[entry + 1] - first == length and _equal(word, start, text, first, length):
+        if offsets[entry + 1] - first == length and equal_bytes(word, start, text, first, length):
             return entry
         slot = (slot + 1) & (len(slots) - 1)
     return -1

@@ -20,6 +20,7 @@ from numba import njit
 
 from corpus.kernels.arrays import Bools, Bytes, Int, Ints, Positions
 from corpus.kernels.arrow_text import text_buffers
+from corpus.kernels.equal_bytes import equal_bytes
 
 Values = npt.NDArray[Any]  # UTF-8 as uint8, or int32 numbers
 
@@ -184,7 +185,9 @@ def _find(
                 candidate = slots[slot, 1]
                 if slots[slot, 0] == tag:
                     first = text_offsets[candidate]
-                    if text_offsets[candidate + 1] - first == length and _equal(data, s, text, first, length):
+                    if text_offsets[candidate + 1] - first == length and equal_bytes(
+                        data, s, text, first, length
+                    ):
                         break
                 slot = (slot + 1) & (len(slots) - 1)
             if slots[slot, 1] >= 0:
@@ -205,14 +208,6 @@ def _find(
             k += 1
         ends[i] = k
     return w
-
-
-@njit(nogil=True, cache=True)
-def _equal(a: Bytes, p: Int, b: Bytes, q: Int, length: Int) -> bool:
-    for i in range(length):  # noqa: SIM110, a compiled loop
-        if a[p + i] != b[q + i]:
-            return False
-    return True
 
 
 @njit(nogil=True, cache=True)
