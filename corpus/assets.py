@@ -9,34 +9,20 @@ from __future__ import annotations
 
 import hashlib
 import os
-import sys
 from collections.abc import Callable, Iterable, Mapping
 from importlib import resources
 from pathlib import Path
 
 from corpus import downloads, storage
+from corpus.cache import cache_directory, exclusive
 from corpus.errors import UserError
 from corpus.recipe import Asset
-
-CACHE_VARIABLE = "LLAMA_CORPUS_CACHE"
 
 # (address, path to write)
 Download = Callable[[str, Path], None]
 
 # (path, size, modification time in ns) -> SHA-256: a model is read through once a process, not once a use.
 _hashes: dict[tuple[str, int, int], str] = {}
-
-
-def cache_directory() -> Path:
-    """Where downloads and built tools are kept: `LLAMA_CORPUS_CACHE`, else the user's cache directory."""
-    chosen = os.environ.get(CACHE_VARIABLE)
-    if chosen:
-        return Path(chosen).expanduser().absolute()
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "llama-corpus"
-    # XDG Base Directory Specification: an unset or relative value means ~/.cache.
-    xdg = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    return (xdg if xdg.is_absolute() else Path.home() / ".cache") / "llama-corpus"
 
 
 def fetch(name: str, asset: Asset) -> str:
@@ -119,7 +105,7 @@ def file_sha256(path: str | Path) -> str:
 def _cached(name: str, asset: Asset, download: Download) -> str:
     """The asset's place in the cache, filled if it is empty."""
     place = _place(name, asset, asset.sha256)
-    with downloads.exclusive(place.with_name(place.name + ".lock")):
+    with exclusive(place.with_name(place.name + ".lock")):
         if not place.is_file():
             _fill(name, asset, place, download)
     found = file_sha256(place)
@@ -150,7 +136,7 @@ def _take_checksum(name: str, asset: Asset, download: Download) -> str:
     """
     address = hashlib.sha256(asset.url.encode()).hexdigest()
     unknown = _place(name, asset, address)
-    with downloads.exclusive(unknown.with_name(unknown.name + ".lock")):
+    with exclusive(unknown.with_name(unknown.name + ".lock")):
         partial = unknown.with_name(unknown.name + ".partial")
         _try(name, asset, unknown, download, partial)
         found = file_sha256(partial)

@@ -6,8 +6,6 @@ goes to the path that the caller names and goes on where an earlier attempt stop
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import logging
 import re
 import shutil
@@ -16,7 +14,6 @@ import sys
 import tempfile
 import time
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 
@@ -33,14 +30,6 @@ _log = logging.getLogger(__name__)
 
 class DownloadError(Exception):
     """What was asked for could not be fetched; the message says what was tried."""
-
-
-@contextlib.contextmanager
-def exclusive(lock: Path) -> Iterator[None]:
-    """Hold a lock file, waiting for the process that holds it; released however the process ends."""
-    with open(lock, "w") as f:
-        fcntl.flock(f, fcntl.LOCK_EX)
-        yield
 
 
 def from_web(url: str, partial: Path) -> None:

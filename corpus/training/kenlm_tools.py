@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from corpus import assets, downloads
+from corpus.cache import cache_directory, exclusive
 from corpus.errors import UserError
 
 VERSION = "0.3.0"
@@ -41,9 +42,9 @@ def kenlm_tools() -> KenlmTools:
     Raises:
         UserError: the source cannot be had, or does not compile here; says what to install.
     """
-    folder = assets.cache_directory() / "tools" / f"kenlm-{VERSION}-{platform.system()}-{platform.machine()}"
+    folder = cache_directory() / "tools" / f"kenlm-{VERSION}-{platform.system()}-{platform.machine()}"
     folder.mkdir(parents=True, exist_ok=True)
-    with downloads.exclusive(folder / "lock"):
+    with exclusive(folder / "lock"):
         if not all((folder / name).is_file() for name in _PROGRAMS):
             with tempfile.TemporaryDirectory(dir=folder) as work:
                 _build(Path(work), folder)

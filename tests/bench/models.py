@@ -15,7 +15,8 @@ from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
 
-from corpus import assets, recipe
+from corpus import recipe
+from corpus.cache import cache_directory
 from corpus.training.language_model import LanguageModelSettings, train_language_model
 
 _SHARED = Path(os.environ.get("LLAMA_CORPUS_SHARED", Path(__file__).parents[3] / "shared")) / "data"
@@ -33,7 +34,7 @@ def language_model() -> tuple[str, str]:
         models = resources.files("corpus.sample") / "models"
         return str(models / "en.sp.model"), str(models / "en.binary")
     names = "\n".join(f"{p.name} {p.stat().st_size} {_SETTINGS}" for p in sources)
-    folder = assets.cache_directory() / "bench" / hashlib.sha256(names.encode()).hexdigest()[:16]
+    folder = cache_directory() / "bench" / hashlib.sha256(names.encode()).hexdigest()[:16]
     if not (folder / "en.manifest.json").is_file():
         print("training the benchmark's language model (once; some minutes) …", flush=True)
         folder.mkdir(parents=True, exist_ok=True)

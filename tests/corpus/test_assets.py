@@ -13,8 +13,10 @@ from pathlib import Path
 import pytest
 
 from corpus import assets, web
+from corpus.cache import CACHE_VARIABLE, cache_directory
 from corpus.errors import UserError
 from corpus.recipe import Asset, Network
+from corpus.web import clients
 
 CONTENT = bytes(range(256)) * 4096  # 1 MiB
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -75,8 +77,10 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv(assets.CACHE_VARIABLE, str(tmp_path / "cache"))
-    monkeypatch.setattr(web, "_client", web.Client(Network(requests_per_second=1e6), lambda seconds: None))
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
+    monkeypatch.setattr(
+        clients, "_client", web.Client(Network(requests_per_second=1e6), lambda seconds: None)
+    )
     return tmp_path / "cache"
 
 
@@ -248,8 +252,8 @@ def test_preflight_fetches_all_or_names_all_that_are_missing(tmp_path: Path) -> 
 
 def test_cache_directory_follows_the_variable_then_xdg(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.platform", "linux")
-    monkeypatch.delenv(assets.CACHE_VARIABLE)
+    monkeypatch.delenv(CACHE_VARIABLE)
     monkeypatch.setenv("XDG_CACHE_HOME", "/var/xdg")
-    assert assets.cache_directory() == Path("/var/xdg/llama-corpus")
+    assert cache_directory() == Path("/var/xdg/llama-corpus")
     monkeypatch.setenv("XDG_CACHE_HOME", "relative")
-    assert assets.cache_directory() == Path.home() / ".cache" / "llama-corpus"
+    assert cache_directory() == Path.home() / ".cache" / "llama-corpus"

@@ -12,6 +12,7 @@ from corpus import inputs, storage, web
 from corpus.errors import UserError
 from corpus.inputs import InputFile
 from corpus.recipe import Dedup, Network
+from corpus.web import clients
 from tests.corpus.web_server import Fault, Site, serve
 
 
@@ -124,7 +125,7 @@ LISTS = {
 def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     """CommonCrawl's site, of one small dump; a request more than needed fails."""
     quick = web.Client(Network(requests_per_second=1e6, tries=2), lambda seconds: None)
-    monkeypatch.setattr(web, "_client", quick)
+    monkeypatch.setattr(clients, "_client", quick)
     with serve(dict(LISTS)) as site:
         monkeypatch.setattr(inputs, "_SITE", site.address)
         yield site

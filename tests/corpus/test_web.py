@@ -12,6 +12,7 @@ import pytest
 
 from corpus import storage, web
 from corpus.recipe import Network
+from corpus.web import clients
 from tests.corpus.warc_fixtures import members, read_file, record
 from tests.corpus.web_server import Fault, Site, serve
 
@@ -31,7 +32,9 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """What was slept, none of it truly."""
     slept: list[float] = []
     network = Network(requests_per_second=1e6, tries=TRIES, timeout_seconds=0.3)
-    monkeypatch.setattr(web, "_client", web.Client(network, lambda s: slept.append(s) if s > 1e-3 else None))
+    monkeypatch.setattr(
+        clients, "_client", web.Client(network, lambda s: slept.append(s) if s > 1e-3 else None)
+    )
     return slept
 
 
