@@ -52,7 +52,7 @@ class Limits:
 class Network:
     """How web servers are asked for files: see `corpus.web`. It shapes no output."""
 
-    requests_per_second: float = Field(default=2.0, gt=0)  # of one process
+    requests_per_second: float = Field(default=2.0, gt=0)  # of all processes that share a cache directory
     tries: int = Field(default=8, gt=0)  # in a row without one more byte: some two minutes
     timeout_seconds: float = Field(default=60.0, gt=0)  # to connect, to wait for the next bytes
 

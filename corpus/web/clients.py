@@ -19,6 +19,7 @@ from urllib3.util import Retry
 
 from corpus.recipe import Network
 from corpus.web.answers import BROKEN, TRANSIENT, Unreachable, WebError, status_line
+from corpus.web.pace import pace_file, wait_for_turn
 
 _TRIES_OF_A_NAME = 3
 _FIRST_PAUSE_SECONDS = 1.0
@@ -61,19 +62,18 @@ class Patience:
 
 
 class Client:
-    """One process's requests: a connection pool, a pace, and the number of tries."""
+    """One process's requests: a connection pool, the pace of its machine, and the number of tries."""
 
     def __init__(
         self,
         network: Network,
         sleep: Callable[[float], None] = time.sleep,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self.network = network
         self._sleep = sleep
         self._clock = clock
         self._lock = threading.Lock()
-        self._free_at = clock()  # when the next request may start
         self._sessions: dict[int, requests.Session] = {}  # by process: a fork must not share connections
 
     def patience(self, url: str) -> Patience:
@@ -87,12 +87,12 @@ class Client:
 
         Raises:
             Unreachable: all tries failed.
-            WebError: the address is none.
+            WebError: the address is none, or the pace cannot be kept.
         """
         # Ranges count the bytes as stored: no compression on the way.
         headers = {"Accept-Encoding": "identity", "User-Agent": "llama-corpus", **headers}
         while True:
-            self._wait_for_turn()
+            wait_for_turn(pace_file(), 1 / self.network.requests_per_second, self._sleep, self._clock)
             try:
                 answer = self._session().request(
                     method, url, headers=headers, stream=True, timeout=self.network.timeout_seconds
@@ -107,14 +107,6 @@ class Client:
                 return answer
             answer.close()
             patience.failed(status_line(answer), answer.headers.get("Retry-After"))
-
-    def _wait_for_turn(self) -> None:
-        with self._lock:
-            now = self._clock()
-            turn = max(now, self._free_at)
-            self._free_at = turn + 1 / self.network.requests_per_second
-        if turn > now:
-            self._sleep(turn - now)
 
     def _session(self) -> requests.Session:
         with self._lock:

@@ -9,6 +9,7 @@ import fsspec
 import pytest
 
 from corpus import inputs, storage, web
+from corpus.cache import CACHE_VARIABLE
 from corpus.errors import UserError
 from corpus.inputs import InputFile
 from corpus.recipe import Dedup, Network
@@ -122,8 +123,9 @@ LISTS = {
 
 
 @pytest.fixture
-def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+def site(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Site]:
     """CommonCrawl's site, of one small dump; a request more than needed fails."""
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
     quick = web.Client(Network(requests_per_second=1e6, tries=2), lambda seconds: None)
     monkeypatch.setattr(clients, "_client", quick)
     with serve(dict(LISTS)) as site:

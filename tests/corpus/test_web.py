@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import random
+import struct
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
 from corpus import storage, web
+from corpus.cache import CACHE_VARIABLE, exclusive
 from corpus.recipe import Network
 from corpus.web import clients
+from corpus.web.pace import wait_for_turn
 from tests.corpus.warc_fixtures import members, read_file, record
 from tests.corpus.web_server import Fault, Site, serve
 
@@ -25,6 +33,12 @@ TRIES = 4
 def site() -> Iterator[Site]:
     with serve({"file": DATA, "empty": b""}) as site:
         yield site
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
+    return tmp_path / "cache"
 
 
 @pytest.fixture(autouse=True)
@@ -232,6 +246,45 @@ class TestInfo:
         assert pauses == [1]
 
 
+ASKED, PER_SECOND = 8, 20
+_ASK = f"""
+import sys
+from corpus import web
+from corpus.recipe import Network
+web.configure(Network(requests_per_second={PER_SECOND}))
+print("ready", flush=True)
+sys.stdin.read()
+for _ in range({ASKED}):
+    client = web.client()
+    client.request("HEAD", sys.argv[1], {{}}, client.patience("x")).close()
+"""
+
+
+def start_asking(site: Site, caches: list[Path]) -> list[subprocess.Popen[bytes]]:
+    """Processes that ask for /0, /1 … when their input ends, each with its cache directory."""
+    started = []
+    for number, cache in enumerate(caches):
+        site.files[str(number)] = b""
+        command = [sys.executable, "-c", _ASK, f"{site.address}/{number}"]
+        environment = {**os.environ, CACHE_VARIABLE: str(cache)}
+        started.append(
+            subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
+        )
+    for process in started:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+    return started
+
+
+def finish(processes: list[subprocess.Popen[bytes]]) -> None:
+    """Let them all go at once, then wait."""
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.close()
+    for process in processes:
+        assert process.wait() == 0
+
+
 class TestPace:
     def test_requests_keep_their_distance(self, site: Site) -> None:
         now = [100.0]
@@ -248,6 +301,53 @@ class TestPace:
         with client.request("HEAD", f"{site.address}/file", {}, client.patience("x")):
             times.append(now[0])
         assert times == [100, 100.25, 100.5, 100.75, 110.75]
+
+    def test_two_processes_share_one_pace(self, site: Site, cache: Path) -> None:
+        processes = start_asking(site, [cache, cache])
+        finish(processes)
+        assert len(site.times) == 2 * ASKED
+        # A request may come late, so the next is nearer to it; it never starts early.
+        assert site.times[-1] - site.times[0] >= (2 * ASKED - 1) / PER_SECOND - 0.1
+        asked = [path for _, path, _ in site.requests]
+        assert sum(a != b for a, b in pairwise(asked)) > 2, "they did not run at the same time"
+
+    def test_two_machines_ask_twice_as_often(self, site: Site, tmp_path: Path) -> None:
+        """What shares no cache directory shares no pace: each has its turns to itself."""
+        processes = start_asking(site, [tmp_path / "a", tmp_path / "b"])
+        finish(processes)
+        for own in ("/0", "/1"):
+            times = [t for t, (_, path, _) in zip(site.times, site.requests, strict=True) if path == own]
+            assert times[-1] - times[0] >= (ASKED - 1) / PER_SECOND - 0.1
+        assert list((tmp_path / "a").iterdir()) == [tmp_path / "a" / "last-web-request"]
+
+    def test_who_asks_waits_for_the_turn_of_another_process(self, site: Site, cache: Path) -> None:
+        cache.mkdir()
+        (process,) = start_asking(site, [cache])
+        with exclusive(cache / "last-web-request"):
+            assert process.stdin is not None
+            process.stdin.close()
+            with pytest.raises(subprocess.TimeoutExpired):
+                process.wait(0.5)
+            assert site.requests == []
+        assert process.wait() == 0
+        assert len(site.requests) == ASKED
+
+    @pytest.mark.parametrize("left", [b"", b"half", struct.pack("<d", 1e12), struct.pack("<d", float("nan"))])
+    def test_a_file_of_another_time_costs_one_interval_at_most(self, cache: Path, left: bytes) -> None:
+        cache.mkdir()
+        (cache / "file").write_bytes(left)
+        slept: list[float] = []
+        for _ in range(2):
+            wait_for_turn(cache / "file", 0.25, slept.append, lambda: 100.0)
+        assert slept in ([0.25], [0.25, 0.25])
+
+    def test_a_cache_that_cannot_be_written_is_an_error_that_says_so(
+        self, site: Site, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        (tmp_path / "file").write_bytes(b"")
+        monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "file"))
+        with pytest.raises(web.WebError, match=f"set {CACHE_VARIABLE} to a folder"):
+            read(site)
 
     def test_the_same_settings_keep_the_pace(self) -> None:
         web.configure(Network(tries=3))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -32,6 +33,7 @@ class Site:
     ranges: bool = True
     etag: str = '"one"'
     requests: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
+    times: list[float] = field(default_factory=list)  # when each of them came, time.monotonic
     closing: threading.Event = field(default_factory=threading.Event)
 
     @property
@@ -55,6 +57,7 @@ def serve(files: dict[str, bytes]) -> Iterator[Site]:
 
         def _answer(self, body: bool) -> None:
             headers = {k.lower(): v for k, v in self.headers.items()}
+            site.times.append(time.monotonic())
             site.requests.append((self.command, self.path, headers))
             fault = site.faults.pop(0) if site.faults else Fault()
             site.etag = fault.version or site.etag
