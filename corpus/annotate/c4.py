@@ -26,7 +26,8 @@ import pyarrow as pa
 
 from corpus.annotate.columns import kept_language, scatter
 from corpus.errors import UserError
-from corpus.kernels.rules_c4 import BAD_WORDS, Patterns, c4_counts, patterns
+from corpus.kernels.rules_c4 import LineRules, c4_counts
+from corpus.kernels.rules_c4_search import BAD_WORDS, Patterns, patterns
 from corpus.kernels.rules_text import NEWLINE, SPLITLINES
 from corpus.recipe import Language
 from corpus.rules import C4Rules
@@ -44,24 +45,21 @@ class C4Annotator:
     fields = tuple(pa.field(f"c4_v1_{name}", pa.int64()) for name in _NAMES)
 
     def __init__(self, settings: C4Rules, bad_words: list[str], language: Language) -> None:
-        self._settings = settings
         self._language = language
+        self._rules = LineRules(
+            line_mode=SPLITLINES if settings.lines == "splitlines" else NEWLINE,
+            end_marks=settings.end_marks,
+            min_words=settings.line_min_words,
+            words_before_edit=settings.line_words == "original",
+            max_word=settings.line_max_word,
+        )
         self._patterns: Patterns = patterns(bad_words)
         self._has_list = bool(bad_words)
 
     def annotate(self, batch: pa.RecordBatch) -> list[pa.Array]:
         """The columns, aligned with the batch's rows."""
         rows = kept_language(batch, self._language)
-        s = self._settings
-        counts = c4_counts(
-            batch.column("text").take(rows),
-            self._patterns,
-            line_mode=SPLITLINES if s.lines == "splitlines" else NEWLINE,
-            end_marks=s.end_marks,
-            min_words=s.line_min_words,
-            words_before_edit=s.line_words == "original",
-            max_word=s.line_max_word,
-        )
+        counts = c4_counts(batch.column("text").take(rows), self._patterns, self._rules)
         columns = [scatter(pa.array(column), rows, len(batch)) for column in counts.T]
         if not self._has_list:
             columns[BAD_WORDS] = pa.nulls(len(batch), pa.int64())

@@ -14,7 +14,8 @@ from corpus.kernels.kenlm_probing import FIXED, SANITY, ProbingModel
 from corpus.kernels.language_model_text import normalize_for_language_model
 from corpus.kernels.lines import assemble, scan
 from corpus.kernels.minhash import Permutations, band_keys, signatures
-from corpus.kernels.rules_c4 import c4_counts, patterns
+from corpus.kernels.rules_c4 import LineRules, c4_clean, line_measures
+from corpus.kernels.rules_c4_search import patterns
 from corpus.kernels.rules_fineweb import fineweb_counts
 from corpus.kernels.rules_gopher import gopher_counts
 from corpus.kernels.rules_repetition import repetition_shares
@@ -68,10 +69,8 @@ def _ngrams() -> bytes:
 
 
 def _rules(text: pa.StringArray) -> None:
-    c4_counts(
-        text, patterns([]), line_mode=SPLITLINES, end_marks=".", min_words=1, words_before_edit=False,
-        max_word=9,
-    )  # fmt: skip
+    c4_clean(text, patterns([]), LineRules())
+    line_measures(text, patterns([]))
     gopher_counts(
         text, split_marks=False, skip_symbols=True, symbols_by_word=False, dots=True, line_mode=SPLITLINES,
         bullets="-", stop_words=["the"], distinct_stop_words=False,

@@ -22,8 +22,8 @@ from corpus import recipe
 from corpus.annotate import c4, fineweb, gopher_quality, gopher_repetition
 from corpus.decide import Cutoffs, Removals, columns, decide
 from corpus.errors import UserError
-from corpus.kernels.rules_c4 import c4_counts, patterns
-from corpus.kernels.rules_text import SPLITLINES
+from corpus.kernels.rules_c4 import LineRules, c4_counts
+from corpus.kernels.rules_c4_search import patterns
 from corpus.recipe import CommonCrawl, Language
 from corpus.rules import C4Rules, FineWebRules, GopherQuality, GopherRepetition, checks, readings
 from corpus.sources.commoncrawl import read_pages
@@ -244,10 +244,7 @@ def test_a_bad_word_that_cannot_be_looked_for_is_an_error(tmp_path: Path) -> Non
 
 
 def test_counts_of_no_documents() -> None:
-    counts = c4_counts(
-        pa.array([], pa.string()), patterns([]), line_mode=SPLITLINES, end_marks=".", min_words=5,
-        words_before_edit=False, max_word=9,
-    )  # fmt: skip
+    counts = c4_counts(pa.array([], pa.string()), patterns([]), LineRules())
     assert counts.shape == (0, 12)
 
 

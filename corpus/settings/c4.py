@@ -1,0 +1,67 @@
+"""The recipe's block of C4: read as published, or built again from a crawl (Raffel et al. 2020, section 2.2).
+
+"tfds" is tensorflow/datasets, tensorflow_datasets/text/c4.py and c4_utils.py, which built what is published;
+"datatrove" is huggingface/datatrove, src/datatrove/pipeline/filters/c4_filters.py; "dolma" is allenai/dolma,
+python/dolma/taggers/c4.py. The fields of `THRESHOLDS` are compared with columns when it is decided; all
+others say how pages are read, cleaned and measured. What a threshold lets pass goes on to be compared with
+other pages, so most of them also shape later columns: see `corpus.sources.c4.rebuild`.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from corpus.settings import STRICT
+
+# By reading of the paper: the numbers of tfds, or those in the paper's first version, which datatrove and
+# dolma took: the other way round.
+LINE_MIN_WORDS = {"tfds": 5, "paper": 3}
+MIN_SENTENCES = {"tfds": 3, "paper": 5}
+
+THRESHOLDS = ("min_english", "max_bad_words", "splits")
+
+
+@dataclass(frozen=True, config=STRICT, kw_only=True)
+class C4:
+    """C4 (Touvron et al. 2023, section 2.1: "the publicly available C4 dataset")."""
+
+    mode: Literal["published", "rebuild"] = "published"  # JSON lines as allenai/c4's; WET, WARC or ARC files
+    splits: list[Literal["train", "validation"]] = Field(default=["train"], min_length=1)  # that are kept
+    # All that follows is of the rebuild.
+    reading: Literal["tfds", "paper"] = "tfds"
+    line_min_words: int | None = Field(default=None, ge=0)  # else by the reading: 5, or 3
+    min_sentences: int | None = Field(default=None, ge=0)  # else by the reading: 3, or 5
+    max_characters: int = Field(default=190_000, gt=0)  # code points of a page, before anything else
+    newest: bool = True  # of each URL the newest page alone
+    lines: Literal["splitlines", "newline"] = "splitlines"  # whether more than "\n" ends a line
+    line_max_word: int = Field(default=1_000, gt=0)  # code points
+    end_marks: str = '.?!"'  # datatrove adds "'"; "" turns the rule off, as FineWeb does
+    line_words: Literal["edited", "original"] = "edited"  # without citation marks (tfds) or with (datatrove)
+    javascript: Literal["line", "page"] = "line"  # what is dropped for the word (dolma: the page)
+    max_lorem_ipsum: int = Field(default=0, ge=0)  # lines
+    max_curly_bracket: int = Field(default=0, ge=0)  # lines
+    # English Punkt (tfds), Punkt without a model, which knows no abbreviations, or words that end in marks.
+    sentences: Literal["punkt", "untrained-punkt", "marks"] = "punkt"
+    punkt: str = "punkt"  # asset: nltk's punkt_tab, of which `punkt_language` is read
+    punkt_language: str = "english"
+    line_dedup: Literal["page", "none"] = "page"  # a line stays in the page whose URL has the smallest MD5
+    min_english: float = Field(
+        default=0.99, ge=0.5, le=1
+    )  # langdetect's probability of the likeliest language
+    bad_words: str = ""  # asset: a list, one a line; without one they are not looked for
+    # Flanked by what is no word character or nothing (tfds 3), or by characters other than a to z (tfds 2).
+    bad_words_flanks: Literal["non-word", "non-letter"] = "non-word"
+    max_bad_words: int = Field(default=0, ge=0)  # lines
+
+    @property
+    def least_words(self) -> int:
+        """Words that a line must have."""
+        return LINE_MIN_WORDS[self.reading] if self.line_min_words is None else self.line_min_words
+
+    @property
+    def least_sentences(self) -> int:
+        """Sentences that a page must have."""
+        return MIN_SENTENCES[self.reading] if self.min_sentences is None else self.min_sentences
