@@ -124,9 +124,9 @@ def decide(
     languages = batch.column("language").to_pylist()
     n = len(ids)
     found = batch.column("paragraphs_v1_reason").to_pylist()
-    score = _floats(batch, "lid_v1_score")
-    perplexity = _floats(batch, "perplexity_v1")
-    reference = _floats(batch, "reference_v1")
+    score = floats(batch, "lid_v1_score")
+    perplexity = floats(batch, "perplexity_v1")
+    reference = floats(batch, "reference_v1")
     keep_languages = set(settings.language.keep)
     classified = set(settings.reference.languages) if settings.reference else set()
 
@@ -141,7 +141,7 @@ def decide(
     _require(needs_reference & np.isnan(reference), "reference_v1", ids)
 
     duplicate = _duplicates(batch, candidate, settings, ids)
-    against = _first_failed(checks(settings), batch, candidate, ids)
+    against = first_failed(checks(settings), batch, candidate, ids)
 
     kept_buckets = set(settings.decide.buckets)
     reasons: list[str | None] = []
@@ -165,7 +165,7 @@ def decide(
         else:
             reasons.append(None)
     held_out = [
-        reason is None and _uniform(id_) < settings.decide.held_out
+        reason is None and uniform(id_) < settings.decide.held_out
         for id_, reason in zip(ids, reasons, strict=True)
     ]
     columns = [
@@ -179,13 +179,17 @@ def decide(
     return pa.RecordBatch.from_arrays(columns, schema=DECISION)
 
 
-def _first_failed(
+def first_failed(
     thresholds: list[Check], batch: pa.RecordBatch, candidate: np.ndarray, ids: list[str]
 ) -> list[str | None]:
-    """Reason of the first threshold that each candidate fails."""
+    """Reason of the first threshold that each candidate fails; columns may be null for what is none.
+
+    Raises:
+        UserError: a value that a threshold needs is null.
+    """
     reasons: list[str | None] = [None] * len(ids)
     for check in thresholds:
-        values = _floats(batch, check.column)
+        values = floats(batch, check.column)
         _require(candidate & np.isnan(values), check.column, ids)
         beyond = check.sign * (values - check.limit)
         for i in np.flatnonzero(candidate & ((beyond >= 0) if check.strict else (beyond > 0))):
@@ -235,13 +239,14 @@ def _require(missing: np.ndarray, column: str, ids: list[str]) -> None:
         )
 
 
-def _floats(batch: pa.RecordBatch, name: str) -> np.ndarray:
+def floats(batch: pa.RecordBatch, name: str) -> np.ndarray:
+    """A column as float64[rows], NaN where it is null or absent."""
     if batch.schema.get_field_index(name) < 0:
         return np.full(batch.num_rows, np.nan)
     column = batch.column(name).cast(pa.float64())
     return np.asarray(column.fill_null(float("nan")).to_numpy(zero_copy_only=False))
 
 
-def _uniform(id_: str) -> float:
+def uniform(id_: str) -> float:
     """A number in [0, 1) that depends on the id alone."""
     return float(xxhash.xxh3_64_intdigest(id_.encode(), seed=_HELD_OUT_SEED)) / 2.0**64

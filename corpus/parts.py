@@ -332,6 +332,12 @@ def read_manifest(root: str, stage: str) -> tuple[dict[str, Any], list[Part]]:
     return body, [_part(e) for e in entries]
 
 
+def check_manifest(root: str, stage: str) -> str:
+    """SHA-256 of a stage's manifest, that of its list of parts checked."""
+    read_manifest(root, stage)
+    return hashlib.sha256(storage.read_bytes(storage.join(root, stage, "manifest.json"))).hexdigest()
+
+
 def sum_counters(parts: Iterable[Part]) -> dict[str, int]:
     """Counters of all parts added up, by name."""
     total: Counter[str] = Counter()

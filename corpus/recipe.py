@@ -12,21 +12,24 @@ import hashlib
 import tomllib
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_type_hints
 
 import orjson
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from corpus.errors import UserError
 from corpus.rules import C4Rules, FineWebRules, GopherQuality, GopherRepetition
-
-_STRICT = ConfigDict(extra="forbid", strict=True)
+from corpus.settings import STRICT, Build
+from corpus.settings.arxiv import ArXiv
+from corpus.settings.books import Books
+from corpus.settings.c4 import C4
+from corpus.settings.stackexchange import StackExchange
 
 Encoding = Literal["text", "words"]  # of a language model's text
 
 
-@dataclass(frozen=True, config=_STRICT, kw_only=True)
+@dataclass(frozen=True, config=STRICT, kw_only=True)
 class Asset:
     """A file fetched once and kept in the cache: see `corpus.assets`."""
 
@@ -35,7 +38,7 @@ class Asset:
     licence: str = ""
 
 
-@dataclass(frozen=True, config=_STRICT, kw_only=True)
+@dataclass(frozen=True, config=STRICT, kw_only=True)
 class Limits:
     """What guards every parser, in bytes unless named otherwise; beyond one, a record is bad."""
 
@@ -48,7 +51,7 @@ class Limits:
     compression_ratio: int = Field(default=1_000, gt=0)  # inflated : deflated
 
 
-@dataclass(frozen=True, config=_STRICT, kw_only=True)
+@dataclass(frozen=True, config=STRICT, kw_only=True)
 class Network:
     """How web servers are asked for files: see `corpus.web`. It shapes no output."""
 
@@ -57,7 +60,7 @@ class Network:
     timeout_seconds: float = Field(default=60.0, gt=0)  # to connect, to wait for the next bytes
 
 
-@dataclass(frozen=True, config=_STRICT, kw_only=True)
+@dataclass(frozen=True, config=STRICT, kw_only=True)
 class Dedup:
     """Paragraph deduplication (CCNet: cc_net/dedup.py)."""
 
@@ -69,7 +72,7 @@ class Dedup:
     bucket_bytes: int = Field(default=256 << 20, gt=0)  # hashes one task merges at a time
 
 
-@dataclass(frozen=True, config=_STRICT, kw_only=True)
+@dataclass(frozen=True, config=STRICT, kw_only=True)
 class Language:
     """fastText language identification (CCNet: cc_net/split_by_lang.py)."""
 
@@ -78,7 +81,7 @@ class Language:
     keep: list[str] = Field(min_length=1)
 
 
-@dataclass(frozen=True, config=_STRICT, kw_only=True)
+@dataclass(frozen=True, config=STRICT, kw_only=True)
 class LanguageModel:
     """One language's perplexity model: assets of its SentencePiece and KenLM files.
 
@@ -96,7 +99,7 @@ class LanguageModel:
     middle: float | None = Field(default=None, gt=0)
 
 
-@dataclass(frozen=True, config=_STRICT, kw_only=True)
+@dataclass(frozen=True, config=STRICT, kw_only=True)
 class Perplexity:
     """KenLM perplexity and its buckets (CCNet: cc_net/perplexity.py)."""
 
@@ -106,7 +109,7 @@ class Perplexity:
     models: dict[str, LanguageModel]
 
 
-@dataclass(frozen=True, config=_STRICT, kw_only=True)
+@dataclass(frozen=True, config=STRICT, kw_only=True)
 class Reference:
     """The linear classifier of pages that Wikipedia cites against random pages."""
 
@@ -114,7 +117,7 @@ class Reference:
     languages: list[str]
 
 
-@dataclass(frozen=True, config=_STRICT, kw_only=True)
+@dataclass(frozen=True, config=STRICT, kw_only=True)
 class NearDuplicates:
     """MinHash signatures (datatrove: pipeline/dedup/minhash.py): half found at J = (1/bands)^(1/rows)."""
 
@@ -124,7 +127,7 @@ class NearDuplicates:
     seed: int = 1
 
 
-@dataclass(frozen=True, config=_STRICT, kw_only=True)
+@dataclass(frozen=True, config=STRICT, kw_only=True)
 class Duplicates:
     """Whole pages that are copies, beyond the paragraphs; not LLaMA's. What is on is rejected."""
 
@@ -133,7 +136,7 @@ class Duplicates:
     near: NearDuplicates | None = None  # alike: the first stays
 
 
-@dataclass(frozen=True, config=_STRICT, kw_only=True)
+@dataclass(frozen=True, config=STRICT, kw_only=True)
 class Decide:
     """Which annotated pages are kept."""
 
@@ -143,7 +146,7 @@ class Decide:
     removals: list[str] = Field(default_factory=list)  # files of URLs, domains and ids
 
 
-@dataclass(frozen=True, config=_STRICT, kw_only=True)
+@dataclass(frozen=True, config=STRICT, kw_only=True)
 class Export:
     """What is written out at the end and what stays of the rest."""
 
@@ -151,7 +154,7 @@ class Export:
     splits_per_file: int = Field(default=8, gt=0)
 
 
-@dataclass(frozen=True, config=_STRICT, kw_only=True)
+@dataclass(frozen=True, config=STRICT, kw_only=True)
 class CommonCrawl:
     """The crawl filter."""
 
@@ -171,7 +174,7 @@ class CommonCrawl:
     export: Export
 
 
-@dataclass(frozen=True, config=_STRICT, kw_only=True)
+@dataclass(frozen=True, config=STRICT, kw_only=True)
 class Recipe:
     """A whole recipe file."""
 
@@ -181,6 +184,12 @@ class Recipe:
     network: Network = Field(default_factory=Network)
     assets: dict[str, Asset]
     commoncrawl: CommonCrawl
+    build: Build = Field(default_factory=Build)
+    # The other sources; one without its block is not made.
+    c4: C4 | None = None
+    arxiv: ArXiv | None = None
+    books: Books | None = None
+    stackexchange: StackExchange | None = None
 
 
 def load(name_or_path: str) -> Recipe:
@@ -263,13 +272,12 @@ def _field_names(loc: tuple[Any, ...]) -> list[str]:
     """Known keys of the block at a location of the recipe."""
     block: Any = Recipe
     for step in loc:
-        fields = {f.name: f for f in dataclasses.fields(block)}
-        if step in fields:
-            block = globals().get(str(fields[step].type).removesuffix(" | None"), None)
-        else:  # an entry of a table of blocks, such as assets.NAME
-            continue
-        if block is None:
-            block = {"assets": Asset, "models": LanguageModel}.get(str(step))
-        if block is None:
-            return []
+        hints = get_type_hints(block)
+        # Else an entry of a table of blocks, such as assets.NAME, whose block was found a step before.
+        if step in hints:
+            inner = (hints[step], *get_args(hints[step]))
+            found = [kind for kind in inner if dataclasses.is_dataclass(kind)]
+            if not found:
+                return []
+            block = found[0]
     return [f.name for f in dataclasses.fields(block)]

@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from corpus.annotate import c4, fineweb, gopher_quality, gopher_repetition, language, perplexity, reference
+from corpus.build.source import BuildSource
 from corpus.recipe import CommonCrawl, Limits
 from corpus.sources import commoncrawl
 from corpus.tally import Tally
@@ -20,6 +21,8 @@ from corpus.tally import Tally
 SOURCES: dict[str, Callable[[str, str, Limits, int, Tally], Iterator[pa.RecordBatch]]] = {
     "commoncrawl": commoncrawl.read_pages,
 }
+
+BUILDS: dict[str, BuildSource] = {}
 
 ANNOTATORS: dict[str, Callable[[CommonCrawl, Mapping[str, str]], Any]] = {
     "language": lambda s, paths: language.open_annotator(s.language, paths),

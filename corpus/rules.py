@@ -14,13 +14,13 @@ import dataclasses
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 from pydantic.dataclasses import dataclass
+
+from corpus.settings import STRICT
 
 if TYPE_CHECKING:
     from corpus.recipe import CommonCrawl
-
-_STRICT = ConfigDict(extra="forbid", strict=True)
 
 # `whitespace` as dolma. Datatrove's spaCy and nltk split marks from words, which `wordpunct` comes near to
 # (nltk's WordPunctTokenizer) without their models.
@@ -29,7 +29,7 @@ Words = Literal["whitespace", "wordpunct"]
 Lines = Literal["splitlines", "newline"]
 
 
-@dataclass(frozen=True, config=_STRICT, kw_only=True)
+@dataclass(frozen=True, config=STRICT, kw_only=True)
 class C4Rules:
     """Raffel et al. 2020, section 2.2, with the numbers and the order of tfds.
 
@@ -51,7 +51,7 @@ class C4Rules:
     max_bad_words: int = Field(default=0, ge=0)  # lines
 
 
-@dataclass(frozen=True, config=_STRICT, kw_only=True)
+@dataclass(frozen=True, config=STRICT, kw_only=True)
 class GopherQuality:
     """Rae et al. 2021 (arXiv 2112.11446), appendix A.1.1, quality filtering."""
 
@@ -81,7 +81,7 @@ class GopherQuality:
     min_stop_words: int = Field(default=2, ge=0)
 
 
-@dataclass(frozen=True, config=_STRICT, kw_only=True)
+@dataclass(frozen=True, config=STRICT, kw_only=True)
 class GopherRepetition:
     """Rae et al. 2021 (arXiv 2112.11446), table A1, as `corpus.kernels.rules_repetition` counts."""
 
@@ -104,7 +104,7 @@ class GopherRepetition:
     max_duplicate_10_grams: float = Field(default=0.10, ge=0)
 
 
-@dataclass(frozen=True, config=_STRICT, kw_only=True)
+@dataclass(frozen=True, config=STRICT, kw_only=True)
 class FineWebRules:
     """Penedo et al. 2024 (arXiv 2406.17557), section 3.5, with the numbers of datatrove."""
 
