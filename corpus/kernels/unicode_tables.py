@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import re
 import unicodedata
+from collections.abc import Callable
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -85,6 +86,16 @@ def language_model_table() -> FoldTable:
     return _finish(entries, pool)
 
 
+def table_of(fold: Callable[[str], str]) -> FoldTable:
+    """The table of a rule for each code point by itself; `fold` is not asked for those no rule touches."""
+    entries, pool = _themselves(), list[bytes]()
+    for start, stop in _RANGES:
+        for char in _text(start, stop):
+            if (folded := fold(char)) != char:
+                _set(entries, char, folded, pool)
+    return _finish(entries, pool)
+
+
 def _reorders(char: str) -> bool:
     """Whether NFD may move a code point that is then not dropped."""
     return unicodedata.combining(char) != 0 and unicodedata.category(char) != "Mn"
@@ -103,11 +114,8 @@ def _one_to_one_lower(text: str) -> str:
 
 def _lower_case_entries() -> Keys:
     """Entries for lower case, digits and spaces, which both normalisations share."""
-    edges = (0, 0x80, 0x800, 0x10000, _CODE_POINTS)
-    entries = np.concatenate(
-        [_utf8(np.arange(a, b, dtype=np.uint64), width) for width, (a, b) in enumerate(pairwise(edges), 1)]
-    )
-    itself = entries.copy()
+    itself = _themselves()
+    entries = itself.copy()
     for start, stop in _RANGES:
         lowered = DIGIT.sub("0", _one_to_one_lower(_text(start, stop)))
         entries[start:stop] = itself[np.frombuffer(lowered.encode("utf-32-le"), "<u4")]
@@ -115,6 +123,14 @@ def _lower_case_entries() -> Keys:
         entries[match.start()] |= np.uint64(SPACE)
     _set(entries, _DOTTED_I, _DOTTED_I.lower())
     return entries
+
+
+def _themselves() -> Keys:
+    """Entries of all code points, each of which becomes itself."""
+    edges = (0, 0x80, 0x800, 0x10000, _CODE_POINTS)
+    return np.concatenate(
+        [_utf8(np.arange(a, b, dtype=np.uint64), width) for width, (a, b) in enumerate(pairwise(edges), 1)]
+    )
 
 
 def _utf8(code_points: Keys, width: int) -> Keys:

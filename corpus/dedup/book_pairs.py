@@ -1,0 +1,100 @@
+"""Which books are worth comparing: band keys of many books → pairs of books that share one.
+
+In: rows of key, book and the book's size. Out: pairs, each once, the lower book first. What many books share
+(a licence, a popular poem, thousands of copies) must not give the square of their number of pairs: among more
+than a bound of books with one key each is paired with as many next ones in the order of size and number, and
+with the largest. Copies of one book are neighbours there, and so still join; a part and its omnibus share
+further keys, which few others have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numba import njit
+
+from corpus.kernels.arrays import Int, Keys, Positions
+
+_PAIRS_AT_ONCE = 1 << 22
+
+
+def pairs(
+    keys: Keys, books: Positions, sizes: Positions, max_bucket: int, pairs_at_once: int = _PAIRS_AT_ONCE
+) -> tuple[Positions, int]:
+    """Pairs of books that share a key.
+
+    Args:
+        keys: uint64[n].
+        books: int64[n], the number of the book that has the key.
+        sizes: int64[n], of that book.
+        max_bucket: more books than this that share a key are not all paired with each other.
+        pairs_at_once: of pairs with repetitions, how many are held.
+
+    Returns:
+        int64[m, 2], ascending; the number of keys for which the bound was met.
+    """
+    numbers, dense = np.unique(books, return_inverse=True)
+    order = np.lexsort((dense, sizes, keys))
+    keys, members = keys[order], dense[order].astype(np.uint32)
+    fresh = np.ones(len(keys), bool)
+    fresh[1:] = (keys[1:] != keys[:-1]) | (members[1:] != members[:-1])
+    keys, members = keys[fresh], members[fresh]
+    edges = (
+        np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1], [True]]))
+        if len(keys)
+        else np.zeros(1, int)
+    )
+    counts = _counts(edges.astype(np.int64), max_bucket)
+    capped = int(np.count_nonzero(np.diff(edges) > max_bucket))
+    found = np.empty(0, np.uint64)
+    for first, stop in _runs(counts, pairs_at_once):
+        some = np.empty(int(counts[first:stop].sum()), np.uint64)
+        _fill(members, edges, first, stop, max_bucket, some)
+        found = np.union1d(found, some)
+    low, high = (found >> np.uint64(32)).astype(np.int64), (found & np.uint64(0xFFFFFFFF)).astype(np.int64)
+    result = np.stack([numbers[low], numbers[high]], axis=1) if len(found) else np.empty((0, 2), np.int64)
+    return result, capped
+
+
+def _runs(counts: Positions, at_once: int) -> Iterator[tuple[int, int]]:
+    """Ranges of keys that together give so many pairs, or one key's."""
+    ends = np.cumsum(counts)
+    first = 0
+    while first < len(counts):
+        done = int(ends[first - 1]) if first else 0
+        stop = max(first + 1, int(np.searchsorted(ends, done + at_once, side="right")))
+        yield first, stop
+        first = stop
+
+
+@njit(nogil=True, cache=True)
+def _counts(edges: Positions, cap: Int) -> Positions:
+    counts = np.zeros(len(edges) - 1, np.int64)
+    for g in range(len(counts)):
+        n = edges[g + 1] - edges[g]
+        for i in range(n):
+            near = min(cap, n - 1 - i)
+            counts[g] += near + (1 if i + near < n - 1 else 0)
+    return counts
+
+
+@njit(nogil=True, cache=True)
+def _fill(members: np.ndarray, edges: Positions, first: Int, stop: Int, cap: Int, out: Keys) -> None:
+    w = 0
+    for g in range(first, stop):
+        end = edges[g + 1]
+        for i in range(edges[g], end):
+            last = min(i + cap, end - 1)
+            for j in range(i + 1, last + 1):
+                out[w] = _pack(members[i], members[j])
+                w += 1
+            if last < end - 1:
+                out[w] = _pack(members[i], members[end - 1])
+                w += 1
+
+
+@njit(nogil=True, cache=True, inline="always")
+def _pack(a: np.uint32, b: np.uint32) -> np.uint64:
+    low, high = min(a, b), max(a, b)
+    return (np.uint64(low) << np.uint64(32)) | np.uint64(high)
