@@ -8,11 +8,13 @@ from collections.abc import Sequence
 import orjson
 
 from corpus import storage
+from corpus.build.job import BuildJob
+from corpus.build.source import BuildSplit
 from corpus.crawl.estimate import Volume, estimate
 from corpus.crawl.finish import planned_names
 from corpus.crawl.job import FOLDERS, CrawlJob, duplicate_scopes, needed_assets, scopes, stages_until
 from corpus.inputs import Split
-from corpus.recipe import digest, to_dict
+from corpus.recipe import Recipe, digest, to_dict
 
 _SHOWN = 12
 
@@ -52,30 +54,55 @@ def print_plan(job: CrawlJob, splits: Sequence[Split], until: str) -> None:
         print(f"  whole pages compared by {scope.kind}: {scope.buckets} buckets")
 
 
-def print_summary(job: CrawlJob, counters: dict[str, int]) -> None:
+def print_build_plan(job: BuildJob, splits: Sequence[BuildSplit], until: str) -> None:
+    """The block of the recipe, the inputs and the outputs of a build (`--dry-run`)."""
+    print(f"recipe {job.recipe.name}, every key of [{job.source_name}] and [build]:")
+    for block in (job.settings, job.build):
+        print(_indent(orjson.dumps(to_dict(block), option=orjson.OPT_INDENT_2).decode()))
+    ranges = [r for split in splits for r in split.ranges]
+    sizes = {r.file.name: r.file.size for r in ranges}
+    print(f"\ninput: {len(sizes):,} files, {_size(sum(sizes.values()))}, in {len(splits):,} splits")
+    for part in ranges[:_SHOWN]:
+        print(f"  {part.file.name}  {_size(part.file.size)}  [{part.start:,}:{part.end:,}]")
+    if len(ranges) > _SHOWN:
+        print(f"  … and {len(ranges) - _SHOWN:,} more")
+    print("\nmodels:")
+    for name in job.source.assets(job.settings):
+        asset = job.recipe.assets.get(name)
+        print(f"  {name}: {asset.url if asset and asset.url else 'NO ADDRESS: give one in [assets]'}")
+    print(f"\noutput below {job.root}:")
+    for stage in job.stages():
+        print(f"  {stage.name:<14}{stage.folder or stage.name}/")
+        if stage.name == until:
+            break
+
+
+def print_summary(root: str, recipe: Recipe, counters: dict[str, int], unit: str = "document") -> None:
     """The account of a run: what came in and what became of it, rule by rule."""
     total = max(counters.get("in", 0), 1)
-    print(f"\n{'pages in':<28}{counters.get('in', 0):>12,}")
-    for name in ("bad", "rejected", "kept"):
+    print(f"\n{unit + 's in':<28}{counters.get('in', 0):>12,}")
+    for name in ("bad", "merged", "rejected", "kept"):
+        if name == "merged" and not counters.get(name):
+            continue
         print(f"{name:<28}{counters.get(name, 0):>12,}  {100 * counters.get(name, 0) / total:5.1f} %")
         for key, n in sorted(counters.items(), key=lambda kv: (-kv[1], kv[0])):
             if key.startswith(name + "/"):
                 print(f"  {key.split('/', 1)[1]:<26}{n:>12,}  {100 * n / total:5.1f} %")
     if counters.get("held_out"):
         print(f"{'of the kept, held out':<28}{counters['held_out']:>12,}")
-    print(f"{'records that are no page':<28}{counters.get('skipped', 0):>12,}")
-    print(f"\nwritten below {_shown(job.root)}:")
+    print(f"{f'records that are no {unit}':<28}{counters.get('skipped', 0):>12,}")
+    print(f"\nwritten below {_shown(root)}:")
     for folder, what in (
-        ("documents/", "kept documents, by language and bucket (Parquet)"),
-        ("annotated/ decisions/", "every page with its scores, and why it was kept or not (Parquet)"),
+        ("documents/", "what was kept (Parquet)"),
+        ("annotated/ decisions/", f"every {unit} with its measures, and why it was kept or not (Parquet)"),
         ("bad/", "what could not be read: file, offset, reason (Parquet)"),
         ("manifest.json stats.json", "hashes of everything; the account above"),
     ):
-        names = [n for n in folder.split() if storage.find(storage.join(job.root, n.rstrip("/")))]
+        names = [n for n in folder.split() if storage.find(storage.join(root, n.rstrip("/")))]
         if names:
             print(f"  {' '.join(names):<26}{what}")
-    if job.recipe.demonstration:
-        print(f"\nNOTE: the models of recipe {job.recipe.name!r} are for demonstration only.")
+    if recipe.demonstration:
+        print(f"\nNOTE: the models of recipe {recipe.name!r} are for demonstration only.")
 
 
 def _size(n: int) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,14 +12,14 @@ from typing import Any
 import orjson
 
 from corpus import inputs, parts, recipe, storage, web
+from corpus.build.job import source_of
 from corpus.crawl import earlier, finish, job
 from corpus.crawl.job import STAGES, CrawlJob
 from corpus.errors import UserError
 from corpus.inputs import Split
-from pipelines import console
+from pipelines import build, console, options
 
 _SAMPLE = "the built-in sample crawl"
-_SETTINGS = "settings.json"
 _DECIDING = STAGES[STAGES.index("decide") :]
 
 _EPILOG = """examples:
@@ -51,16 +50,7 @@ def add_parsers(subparsers: argparse._SubParsersAction[argparse.ArgumentParser])
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    filter_.add_argument(
-        "--input",
-        nargs="+",
-        action="extend",
-        metavar="PATH",
-        help=f"files, globs, directories, or lists of paths (@FILE, *.paths[.gz]); default: {_SAMPLE}",
-    )
-    filter_.add_argument("--input-root", metavar="DIR", help="folder that names are made relative to")
-    filter_.add_argument("--output", required=True, metavar="DIR", help="where everything is written")
-    filter_.add_argument("--recipe", metavar="R", help="a .toml file or a built-in name (default: sample)")
+    options.add_input_options(filter_, _SAMPLE)
     filter_.add_argument(
         "--after",
         action="append",
@@ -77,7 +67,7 @@ def add_parsers(subparsers: argparse._SubParsersAction[argparse.ArgumentParser])
     )
     filter_.add_argument("--until", choices=STAGES, default=STAGES[-1], help="last stage to run")
     filter_.add_argument("--dry-run", action="store_true", help="say what would be done, and stop")
-    _engine_options(filter_)
+    options.add_engine_options(filter_)
     filter_.set_defaults(run=_crawl_filter)
 
     redecide = subparsers.add_parser(
@@ -87,12 +77,12 @@ def add_parsers(subparsers: argparse._SubParsersAction[argparse.ArgumentParser])
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    redecide.add_argument("run_folder", metavar="RUN", help="folder of a crawl-filter run")
+    redecide.add_argument("run_folder", metavar="RUN", help="folder of a run of crawl-filter or build")
     redecide.add_argument("--recipe", required=True, metavar="R", help="the recipe with the new thresholds")
     redecide.add_argument(
         "--until", choices=_DECIDING, default=STAGES[-1], help="decide: leave the documents unwritten"
     )
-    _engine_options(redecide)
+    options.add_engine_options(redecide)
     redecide.set_defaults(run=_redecide)
 
     export = subparsers.add_parser(
@@ -103,27 +93,8 @@ def add_parsers(subparsers: argparse._SubParsersAction[argparse.ArgumentParser])
         allow_abbrev=False,
     )
     export.add_argument("run_folder", metavar="RUN", help="folder of a run that has decisions")
-    _engine_options(export)
+    options.add_engine_options(export)
     export.set_defaults(run=_export)
-
-
-def _engine_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--runner", choices=("local", "spark", "flink", "prism", "dataflow"), default="local", help="engine"
-    )
-    parser.add_argument(
-        "--workers",
-        type=_positive,
-        default=1,
-        metavar="N",
-        help="local processes (default 1: a second one costs some 5 s to start, and pays on minutes of work)",
-    )
-
-
-def _positive(value: str) -> int:
-    if not value.isdigit() or int(value) == 0:
-        raise argparse.ArgumentTypeError(f"{value!r} is no positive number")
-    return int(value)
 
 
 def _crawl_filter(args: argparse.Namespace, beam_args: list[str]) -> int:
@@ -137,10 +108,10 @@ def _crawl_filter(args: argparse.Namespace, beam_args: list[str]) -> int:
     web.configure(chosen.network)
     files = inputs.resolve(patterns, root)
     splits = inputs.plan_splits(files, chosen.commoncrawl.dedup)
-    _check_engine(beam_args)
-    output = _absolute(args.output)
+    options.check_engine(beam_args)
+    output = options.absolute(args.output)
     before = earlier.read_earlier(
-        CrawlJob(output, chosen, {}), splits, [_absolute(run) for run in args.after]
+        CrawlJob(output, chosen, {}), splits, [options.absolute(run) for run in args.after]
     )
     if args.dry_run:
         console.print_plan(CrawlJob(output, chosen, {}, before), splits, args.until)
@@ -157,9 +128,12 @@ def _crawl_filter(args: argparse.Namespace, beam_args: list[str]) -> int:
 
 
 def _redecide(args: argparse.Namespace, beam_args: list[str]) -> int:
-    root = _absolute(args.run_folder)
+    root = options.absolute(args.run_folder)
+    if source := source_of(root):
+        build.redecide(root, source, args, beam_args)
+        return 0
     splits = _splits_of(root)
-    _check_engine(beam_args)
+    options.check_engine(beam_args)
     work = job.prepare(root, recipe.load(args.recipe), earlier=earlier.saved(root))
     manifest, annotated = _annotated(root, work)
     settings = work.stage_settings("annotate")
@@ -174,9 +148,9 @@ def _redecide(args: argparse.Namespace, beam_args: list[str]) -> int:
 
 
 def _export(args: argparse.Namespace, beam_args: list[str]) -> int:
-    root = _absolute(args.run_folder)
+    root = options.absolute(args.run_folder)
     splits = _splits_of(root)
-    _check_engine(beam_args)
+    options.check_engine(beam_args)
     saved = orjson.loads(storage.read_bytes(storage.join(root, "recipe.json")))
     args.until = STAGES[-1]
     chosen = recipe.from_dict(saved, f"{args.run_folder}/recipe.json")
@@ -190,17 +164,17 @@ def _run(work: CrawlJob, splits: Sequence[Split], args: argparse.Namespace, beam
     from pipelines.progress import Progress, StagePlan
 
     stages = job.stages_until(work.settings, args.until)
-    _refuse_other_recipe(work, stages)
+    options.refuse_other_settings(work.root, stages, work.stage_settings, _DECIDING)
     storage.remove_temporary(work.root)
     storage.remove(storage.join(work.root, "manifest.json"))  # a run is whole only when it ends
-    _save_settings(work, stages)
+    options.save_settings(work.root, stages, work.stage_settings)
     names = finish.planned_names(work, splits)
     plan = [StagePlan(stage, len(names[stage])) for stage in stages]
     with Progress(work.root, plan):
         runners.run(
             lambda p: crawl_filter.build(p, work, splits, args.until), args.runner, args.workers, beam_args
         )
-    console.print_summary(work, finish.finish(work, splits, args.until))
+    console.print_summary(work.root, work.recipe, finish.finish(work, splits, args.until), "page")
 
 
 def _decide(
@@ -214,7 +188,7 @@ def _decide(
 
     storage.remove_temporary(work.root)
     storage.remove(storage.join(work.root, "manifest.json"))
-    _save_settings(work, _DECIDING)
+    options.save_settings(work.root, _DECIDING, work.stage_settings)
     if args.until != STAGES[-1]:
         _remove_stage(work.root, STAGES[-1])
     runners.run(
@@ -223,7 +197,7 @@ def _decide(
         args.workers,
         beam_args,
     )
-    console.print_summary(work, finish.finish(work, splits, args.until))
+    console.print_summary(work.root, work.recipe, finish.finish(work, splits, args.until), "page")
 
 
 def _remove_stage(root: str, stage: str) -> None:
@@ -253,47 +227,3 @@ def _annotated(
     except FileNotFoundError as error:
         raise UserError(f"{root} has no annotated parts, or none compared: run crawl-filter first") from error
     return manifest, [(part, found[part.name]) for part in annotated]
-
-
-def _check_engine(beam_args: list[str]) -> None:
-    from pipelines import runners
-
-    runners.check_beam_options(beam_args)
-
-
-def _refuse_other_recipe(work: CrawlJob, stages: Sequence[str]) -> None:
-    """An output made by other settings is not mixed with this run's."""
-    for stage in stages:
-        had = _saved_settings(work.root, stage)
-        now = work.stage_settings(stage)
-        if had is None or had == now:
-            continue
-        changed = sorted(k for k in {*had, *now} if had.get(k) != now.get(k))
-        hint = (
-            "use `llama-corpus redecide` to apply new thresholds"
-            if stage in _DECIDING
-            else "use another --output, or delete this one"
-        )
-        raise UserError(
-            f"{work.root} holds a run whose stage {stage} was made with other settings "
-            f"({', '.join(changed)}): {hint}"
-        )
-
-
-def _saved_settings(root: str, stage: str) -> dict[str, object] | None:
-    try:
-        saved: dict[str, object] = orjson.loads(storage.read_bytes(storage.join(root, stage, _SETTINGS)))
-    except FileNotFoundError:
-        return None
-    return saved
-
-
-def _save_settings(work: CrawlJob, stages: Sequence[str]) -> None:
-    """Say before the first part what a stage's parts are made with."""
-    for stage in stages:
-        data = orjson.dumps(work.stage_settings(stage), option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS)
-        storage.write_bytes(storage.join(work.root, stage, _SETTINGS), data)
-
-
-def _absolute(path: str) -> str:
-    return os.path.abspath(path) if storage.is_local(path) else path.rstrip("/")

@@ -22,7 +22,7 @@ _LOG_SECONDS = 15.0
 
 @dataclass(frozen=True)
 class StagePlan:
-    """How many parts a stage will have."""
+    """How many parts a stage will have; 0 where only the stages before it know."""
 
     stage: str
     parts: int
@@ -93,10 +93,10 @@ class Progress:
         return sum(map(len, self._seen.values()))
 
     def _text(self) -> str:
-        """Stage reached, MB/s of raw input read twice, share of pages kept."""
+        """Stage reached, MB/s of raw input (which the crawl filter reads twice), share kept."""
         stage = next((p.stage for p in self._plan if len(self._seen[p.stage]) < p.parts), "done")
         seconds = time.monotonic() - self._started
-        read = self._counters.get("index:bytes_raw", 0) + self._counters.get("annotate:bytes_raw", 0)
+        read = sum(n for counter, n in self._counters.items() if counter.endswith(":bytes_raw"))
         kept, decided = self._counters.get("decide:kept", 0), self._counters.get("decide:in", 0)
         share = f", {100 * kept / decided:.0f} % kept" if decided else ""
         return f"{stage}: {read / 2e6 / max(seconds, 1e-9):.1f} MB/s raw{share}"

@@ -74,7 +74,7 @@ class BuildJob:
     def splits(self) -> list[BuildSplit]:
         """The splits of the input, as saved when the run began."""
         saved = orjson.loads(storage.read_bytes(storage.join(self.root, INPUTS)))
-        return [_split_from_dict(s) for s in saved]
+        return [_split_from_dict(s) for s in saved["splits"]]
 
     def parts(self, stage: str) -> list[Part]:
         """All parts of a stage that is complete, by name."""
@@ -189,10 +189,20 @@ def plan_splits(files: Sequence[InputFile], source: BuildSource, split_bytes: in
     return splits
 
 
-def save_splits(root: str, splits: Sequence[BuildSplit]) -> None:
+def save_splits(job: BuildJob, splits: Sequence[BuildSplit]) -> None:
     """Write the splits where every task finds them; modification times and paths are of this machine."""
-    data = orjson.dumps([asdict(split) for split in splits], option=orjson.OPT_INDENT_2)
-    storage.write_bytes(storage.join(root, INPUTS), data + b"\n")
+    saved = {"source": job.source_name, "splits": [asdict(split) for split in splits]}
+    data = orjson.dumps(saved, option=orjson.OPT_INDENT_2)
+    storage.write_bytes(storage.join(job.root, INPUTS), data + b"\n")
+
+
+def source_of(root: str) -> str | None:
+    """Name of the source that a folder holds a build of, None where it holds none."""
+    try:
+        saved = orjson.loads(storage.read_bytes(storage.join(root, INPUTS)))
+    except FileNotFoundError:
+        return None
+    return str(saved["source"]) if isinstance(saved, dict) else None
 
 
 def _split_from_dict(saved: dict[str, Any]) -> BuildSplit:

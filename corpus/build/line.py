@@ -12,7 +12,7 @@ def usual_stages(source: BuildSource) -> tuple[Stage, ...]:
 
 
 def closing_stages(source: BuildSource, annotated: str, verdicts: tuple[str, ...] = ()) -> tuple[Stage, ...]:
-    """The stages after `annotated`, whose parts hold the documents: rules of uniqueness, decisions, documents.
+    """The stages after `annotated`, whose parts hold the documents: uniqueness, decisions, export.
 
     Args:
         source: their source.

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from corpus import exchange
 from corpus.build.job import BuildJob
+from corpus.parts import PartFile
 
 VERDICT = pa.schema(
     [
@@ -37,15 +38,13 @@ def write(f: IO[bytes], table: pa.Table) -> None:
 def read(job: BuildJob, stage: str, part_name: str) -> pa.Table:
     """The verdicts of a stage over one annotated part, ``part-NNNNN``, sorted by row and reason."""
     split = int(part_name.removeprefix("part-"))
-    tables = [VERDICT.empty_table()]
-    for part in job.parts(stage):
-        for file in part.files:
-            if file.path.endswith(ENDING):
-                tables.append(_of_split(job.root, file, split))
-    return pa.concat_tables(tables).sort_by([("row", "ascending"), ("reason", "ascending")])
+    files = [f for part in job.parts(stage) for f in part.files if f.path.endswith(ENDING)]
+    tables = [_of_split(job.root, file, split) for file in files]
+    found = pa.concat_tables([VERDICT.empty_table(), *tables])
+    return found.sort_by([("row", "ascending"), ("reason", "ascending")])
 
 
-def _of_split(root: str, file: exchange.PartFile, split: int) -> pa.Table:
+def _of_split(root: str, file: PartFile, split: int) -> pa.Table:
     with exchange.open_parquet(root, file) as parquet:
         statistics = [
             parquet.metadata.row_group(i).column(0).statistics for i in range(parquet.num_row_groups)

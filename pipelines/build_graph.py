@@ -1,0 +1,59 @@
+"""A build as one Beam graph: its stages, one after the other.
+
+Elements are names of tasks, and after each stage one element that says it is complete: no text, no hash and
+no token passes between steps. Rows of different splits meet in files (`corpus.exchange`).
+
+    start ─ tasks of stage 1 ─ make parts ─┬─ write manifest ─ tasks of stage 2 ─ …
+                                           └─ (waits for all)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import partial
+
+import apache_beam as beam
+
+from corpus.build.job import BuildJob, close_stage, make_part
+from corpus.build.source import Task
+
+
+def build(pipeline: beam.Pipeline, job: BuildJob, until: str) -> None:
+    """Add the graph to a pipeline, up to and with the stage `until`."""
+    done = pipeline | "Start" >> beam.Create([0])
+    for stage in job.stages():
+        label = stage.name.capitalize()
+        made = (
+            done
+            | f"{label}Tasks" >> beam.FlatMap(partial(_tasks, job=job, stage_name=stage.name))
+            | f"{label}Spread" >> beam.Reshuffle()
+            | label >> beam.Map(partial(_make, job=job, stage_name=stage.name))
+        )
+        # What came before is among the elements, so that a stage without a task is completed too.
+        done = (
+            (done, made)
+            | f"{label}Parts" >> beam.Flatten()
+            | f"{label}Keyed" >> beam.Map(_keyed)
+            | f"{label}Wait" >> beam.GroupByKey()
+            | f"{label}Close" >> beam.MapTuple(partial(_close, job=job, stage_name=stage.name))
+        )
+        if stage.name == until:
+            return
+
+
+def _tasks(_: int, job: BuildJob, stage_name: str) -> Iterator[Task]:
+    yield from job.stage(stage_name).tasks(job)
+
+
+def _make(task: Task, job: BuildJob, stage_name: str) -> int:
+    make_part(job, job.stage(stage_name), task)
+    return 1
+
+
+def _keyed(count: int) -> tuple[int, int]:
+    return 0, count
+
+
+def _close(_: int, made: Iterable[int], job: BuildJob, stage_name: str) -> int:
+    close_stage(job, job.stage(stage_name))
+    return 0

@@ -1,0 +1,105 @@
+"""Options that commands which run an engine share, and what is checked before they start one."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from corpus import storage
+from corpus.errors import UserError
+
+RUNNERS = ("local", "spark", "flink", "prism", "dataflow")
+_SETTINGS = "settings.json"
+
+StageSettings = Callable[[str], Mapping[str, Any]]
+
+
+def add_engine_options(parser: argparse.ArgumentParser) -> None:
+    """Add --runner and --workers."""
+    parser.add_argument("--runner", choices=RUNNERS, default="local", help="engine")
+    parser.add_argument(
+        "--workers",
+        type=_positive,
+        default=1,
+        metavar="N",
+        help="local processes (default 1: a second one costs some 5 s to start, and pays on minutes of work)",
+    )
+
+
+def add_input_options(parser: argparse.ArgumentParser, sample: str) -> None:
+    """Add --input, --input-root, --output and --recipe; `sample` says what is read without an input."""
+    parser.add_argument(
+        "--input",
+        nargs="+",
+        action="extend",
+        metavar="PATH",
+        help=f"files, globs, directories, or lists of paths (@FILE, *.paths[.gz]); default: {sample}",
+    )
+    parser.add_argument("--input-root", metavar="DIR", help="folder that names are made relative to")
+    parser.add_argument("--output", required=True, metavar="DIR", help="where everything is written")
+    parser.add_argument("--recipe", metavar="R", help="a .toml file or a built-in name (default: sample)")
+
+
+def check_engine(beam_args: list[str]) -> None:
+    """Refuse options that neither we nor Beam know, before any work."""
+    from pipelines import runners
+
+    runners.check_beam_options(beam_args)
+
+
+def absolute(path: str) -> str:
+    """A folder or address as every worker of this machine knows it."""
+    return os.path.abspath(path) if storage.is_local(path) else path.rstrip("/")
+
+
+def refuse_other_settings(
+    root: str, stages: Iterable[str], settings: StageSettings, redecided: Sequence[str] = ()
+) -> None:
+    """Refuse to mix this run's parts with those that other settings made.
+
+    Args:
+        root: the run's folder.
+        stages: to be run.
+        settings: of each stage, as they are now.
+        redecided: stages that `llama-corpus redecide` makes anew.
+    """
+    for stage in stages:
+        had = _saved_settings(root, stage)
+        now = settings(stage)
+        if had is None or had == now:
+            continue
+        changed = sorted(k for k in {*had, *now} if had.get(k) != now.get(k))
+        hint = (
+            "use `llama-corpus redecide` to apply new thresholds"
+            if stage in redecided
+            else "use another --output, or delete this one"
+        )
+        raise UserError(
+            f"{root} holds a run whose stage {stage} was made with other settings "
+            f"({', '.join(changed)}): {hint}"
+        )
+
+
+def save_settings(root: str, stages: Iterable[str], settings: StageSettings) -> None:
+    """Say before the first part what a stage's parts are made with."""
+    for stage in stages:
+        data = orjson.dumps(settings(stage), option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS)
+        storage.write_bytes(storage.join(root, stage, _SETTINGS), data)
+
+
+def _saved_settings(root: str, stage: str) -> dict[str, Any] | None:
+    try:
+        saved: dict[str, Any] = orjson.loads(storage.read_bytes(storage.join(root, stage, _SETTINGS)))
+    except FileNotFoundError:
+        return None
+    return saved
+
+
+def _positive(value: str) -> int:
+    if not value.isdigit() or int(value) == 0:
+        raise argparse.ArgumentTypeError(f"{value!r} is no positive number")
+    return int(value)
