@@ -92,7 +92,7 @@ class DocumentFiles:
                 bad = rows.filter(pc.is_null(rows.column("text"))).column("id")[0]
                 raise CorruptPartError(
                     f"kept document {bad} has no text: it was annotated under a recipe that would not have "
-                    "kept it; make the corpus with this recipe in another --output"
+                    "kept it; run the command with this recipe into another --output"
                 )
             tally = self._writer.tally
             tally.count("in", rows.num_rows)

@@ -26,10 +26,10 @@ def main(argv: list[str] | None = None) -> int:
     try:
         return int(args.run(args, beam_args))
     except UserError as error:
-        print(f"llama-corpus: {error}", file=sys.stderr)
+        print(f"llama-corpus: {_without_step(error)}", file=sys.stderr)
         return 2
     except CorruptPartError as error:
-        print(f"llama-corpus: {error}", file=sys.stderr)
+        print(f"llama-corpus: {_without_step(error)}", file=sys.stderr)
         return 1
     except BrokenPipeError:
         # The reader of our output (head, less) has gone; keep Python from complaining when it exits.
@@ -42,13 +42,18 @@ def main(argv: list[str] | None = None) -> int:
         return _failed(error)
 
 
+def _without_step(error: object) -> str:
+    """A message as it was raised, without the name of the step that an engine adds."""
+    return str(error).split(" [while running", 1)[0]
+
+
 def _failed(error: Exception) -> int:
     """An error inside an engine comes wrapped: show ours as such, the rest with its whole trace."""
     text = str(error)
     for ours in (UserError, CorruptPartError):
         name = f"{ours.__module__}.{ours.__name__}: "
         if name in text:
-            message = text.split(name, 1)[1].split(" [while running", 1)[0].split("\n", 1)[0]
+            message = _without_step(text.split(name, 1)[1]).split("\n", 1)[0]
             print(f"llama-corpus: {message}", file=sys.stderr)
             return 1
     traceback.print_exc()

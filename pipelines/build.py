@@ -19,7 +19,7 @@ _EPILOG = """examples:
       the built-in sample of the source, by the sample recipe
   llama-corpus build wikipedia --input dumps/ --recipe llama1 --output runs/wikipedia --workers 4
       every dump below dumps/, on four processes
-  llama-corpus build stackexchange --input s3://bucket/dump/ --recipe my.toml --output s3://bucket/se --dry-run
+  llama-corpus build stackexchange --input s3://bucket/dump/ --recipe my.toml --output runs/se --dry-run
       what would be done
 
 Run the same command again to go on with a run that was stopped: finished parts are kept.

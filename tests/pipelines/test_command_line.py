@@ -109,7 +109,7 @@ def test_redecide_refuses_what_was_not_annotated(tmp_path: Path) -> None:
     wider = _recipe(tmp_path, columns, languages, ('"middle"]', '"middle", "all"]'))
     done = llama_corpus("redecide", output, "--recipe", wider, status=1)
     assert "no text" in done.stderr
-    assert "run crawl-filter with this recipe into another --output" in done.stderr
+    assert "with this recipe into another --output" in done.stderr
     assert not (output / "manifest.json").exists()
 
 
