@@ -45,6 +45,7 @@ _CHECKSUM = struct.Struct("<Q")
 _PLACE = struct.Struct("<QQQQ")  # what a checksum covers before the bytes: where they belong
 _SECTION = np.dtype([("position", "<u8"), ("offset", "<u8"), ("checksum", "<u8")])
 _BITMAP = np.dtype([("position", "<u8"), ("count", "<u8"), ("offset", "<u8"), ("checksum", "<u8")])
+_READ_AHEAD_BYTES = 256 << 10  # a bucket of a scope of thousands of runs needs a section or two of each
 _SECTION_KEYS = 8192  # 66 KB: what a bucket of a scope of thousands of runs needs of each
 # Working memory of a merge, a key: the runs' keys and flags (9), all of them sorted (8), what repeats of
 # them in a lookup (3), the bits of a run (1), one section while it is read.
@@ -463,7 +464,7 @@ def _checksum(number: int, position: int, count: int, offset: int, payload: byte
 
 def _open(path: str) -> IO[bytes]:
     try:
-        return open_read(path)
+        return open_read(path, _READ_AHEAD_BYTES)
     except FileNotFoundError as error:
         raise CorruptPartError(f"{path} is missing: run the stage that writes it again") from error
 

@@ -1,13 +1,18 @@
 """One way to open, list and write files: local paths, web addresses (to read), and any that fsspec knows.
 
 A file appears under its name only when it is whole: local files are written beside their place and
-renamed; object stores show an upload only when it is complete.
+renamed; object stores show an upload only when it is complete. Of a writer that was killed they keep, unseen
+and paid for, the parts of an upload of more than one: give the bucket a rule that deletes such after days.
+
+Where an object store is, and who asks, its client takes from the environment: `AWS_ENDPOINT_URL`,
+`AWS_ACCESS_KEY_ID` … (s3fs), `STORAGE_EMULATOR_HOST`, `GOOGLE_APPLICATION_CREDENTIALS` … (gcsfs).
 """
 
 from __future__ import annotations
 
 import contextlib
 import glob as globbing
+import logging
 import os
 import posixpath
 import uuid
@@ -19,9 +24,13 @@ import fsspec
 
 from corpus import web
 
+_log = logging.getLogger(__name__)
+
 TEMPORARY_SUFFIX = ".tmp"
 # Stores that show an object when its upload ends; others get a temporary name and a rename.
-_ATOMIC_UPLOADS = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az"})
+_OBJECT_STORES = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az"})
+_READ_AHEAD_BYTES = 8 << 20  # of a remote file, at each request
+_UPLOAD_BYTES = 16 << 20  # of an object, at each request; a store takes 10,000 of them
 
 
 @dataclass(frozen=True, order=True)
@@ -43,8 +52,12 @@ def join(base: str, *parts: str) -> str:
     return posixpath.join(base, *parts)
 
 
-def open_read(path: str) -> IO[bytes]:
+def open_read(path: str, ahead: int = _READ_AHEAD_BYTES) -> IO[bytes]:
     """Open for reading, seekable.
+
+    Args:
+        ahead: bytes to fetch beyond those asked for, where each request to a remote file costs time. Web
+            servers are read further and further ahead instead.
 
     Raises:
         FileNotFoundError: there is none.
@@ -54,7 +67,10 @@ def open_read(path: str) -> IO[bytes]:
         return open(path, "rb")
     if web.is_web(path):
         return web.open_read(path)
-    remote: IO[bytes] = fsspec.open(path, "rb").open()
+    fs, inner = _remote(path)
+    cache = {"cache_type": "readahead"} if _is_object_store(path) else {}
+    with _named(path):
+        remote: IO[bytes] = fs.open(inner, "rb", block_size=ahead, **cache)
     return remote
 
 
@@ -82,19 +98,19 @@ def write(path: str) -> Iterator[IO[bytes]]:
                 os.unlink(temporary)
             raise
         return
-    fs, inner = fsspec.core.url_to_fs(path)
-    with contextlib.suppress(PermissionError):  # as fsspec.open: a bucket is not ours to make
-        fs.makedirs(fs._parent(inner), exist_ok=True)
-    if path.split("://", 1)[0] in _ATOMIC_UPLOADS:
-        f = fs.open(inner, "wb", autocommit=False)
+    fs, inner = _remote(path)
+    if _is_object_store(path):
+        f = fs.open(inner, "wb", block_size=_UPLOAD_BYTES)
         try:
             yield f
-            f.close()
-            f.commit()
+            with _named(path):
+                f.close()
         except BaseException:
-            f.discard()
+            f.closed = True  # else what is there would be uploaded when the object is collected
+            _take_back(f, path)
             raise
         return
+    fs.makedirs(fs._parent(inner), exist_ok=True)
     folder, name = posixpath.split(inner)
     temporary = posixpath.join(folder, f".{name}.{uuid.uuid4().hex}{TEMPORARY_SUFFIX}")
     try:
@@ -124,8 +140,9 @@ def info(path: str) -> FileInfo:
         return FileInfo(path, stat.st_size, str(stat.st_mtime_ns))
     if web.is_web(path):
         return FileInfo(path, *web.info(path))
-    fs, inner = fsspec.core.url_to_fs(path)
-    return _remote_info(path, fs.info(inner))
+    fs, inner = _remote(path)
+    with _named(path):
+        return _remote_info(path, fs.info(inner))
 
 
 def exists(path: str) -> bool:
@@ -162,15 +179,16 @@ def find(path: str) -> list[FileInfo]:
         if "*" in path:
             raise ValueError("a web server cannot be searched: name its files in a list of paths")
         return [info(path)] if exists(path) else []
-    fs, inner = fsspec.core.url_to_fs(path)
-    if globbing.has_magic(inner):
-        details = fs.glob(inner, detail=True)
-    elif fs.isdir(inner):
-        details = fs.find(inner, detail=True)
-    elif fs.exists(inner):
-        details = {inner: fs.info(inner)}
-    else:
-        details = {}
+    fs, inner = _remote(path)
+    with _named(path):
+        if globbing.has_magic(inner):
+            details = fs.glob(inner, detail=True)
+        elif fs.isdir(inner):
+            details = fs.find(inner, detail=True)
+        elif fs.exists(inner):
+            details = {inner: fs.info(inner)}
+        else:
+            details = {}
     return sorted(
         _remote_info(_address(path, name), detail)
         for name, detail in details.items()
@@ -184,19 +202,55 @@ def remove(path: str) -> None:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
         return
-    fs, inner = fsspec.core.url_to_fs(path)
-    with contextlib.suppress(FileNotFoundError):
+    fs, inner = _remote(path)
+    with contextlib.suppress(FileNotFoundError), _named(path):
         fs.rm_file(inner)
 
 
 def remove_temporary(folder: str) -> None:
-    """Delete what a killed writer left behind below a local folder."""
-    if not is_local(folder):
+    """Delete what a killed writer left behind below a folder; in an object store it leaves no file."""
+    if is_local(folder):
+        found = [os.path.join(directory, name) for directory, _, names in os.walk(folder) for name in names]
+    elif _is_object_store(folder):
         return
-    for directory, _, names in os.walk(folder):
-        for name in names:
-            if name.startswith(".") and name.endswith(TEMPORARY_SUFFIX):
-                os.unlink(os.path.join(directory, name))
+    else:
+        fs, inner = _remote(folder)
+        found = [_address(folder, name) for name in fs.find(inner)]
+    for path in found:
+        name = posixpath.basename(path)
+        if name.startswith(".") and name.endswith(TEMPORARY_SUFFIX):
+            remove(path)
+
+
+@contextlib.contextmanager
+def _named(path: str) -> Iterator[None]:
+    """What a store's client raises of its own, as for want of credentials, as OSError with the address."""
+    try:
+        yield
+    except (OSError, ValueError, ImportError):
+        raise
+    except Exception as error:
+        raise OSError(f"{path} cannot be reached: {type(error).__name__}: {error}") from error
+
+
+def _take_back(f: Any, path: str) -> None:
+    """End an upload that is not to be completed; what made it fail may keep us from that, too."""
+    try:
+        f.discard()
+    except Exception as error:
+        _log.warning("parts of an upload to %s stay behind, unseen: %s", path, error)
+
+
+def _is_object_store(path: str) -> bool:
+    return path.split("://", 1)[0] in _OBJECT_STORES
+
+
+def _remote(path: str) -> tuple[Any, str]:
+    """The file system of an address, and the name in it."""
+    if not _is_object_store(path):
+        return fsspec.core.url_to_fs(path)  # type: ignore[no-any-return]
+    # A listing that is kept does not know what other processes have written since.
+    return fsspec.core.url_to_fs(path, use_listings_cache=False)  # type: ignore[no-any-return]
 
 
 def _address(like: str, name: str) -> str:

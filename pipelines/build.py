@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable
 from importlib import resources
 
-from corpus import inputs, recipe, registry, storage, web
+from corpus import inputs, recipe, registry, web
 from corpus.build import export, extract, finish, job
 from corpus.build.job import BuildJob
 from corpus.build.source import Stage
@@ -92,9 +92,7 @@ def _run(work: BuildJob, splits: int, args: argparse.Namespace, beam_args: list[
     from pipelines.progress import Progress, StagePlan
 
     stages = _until(work, args.until)
-    storage.remove_temporary(work.root)
-    storage.remove(storage.join(work.root, "manifest.json"))  # a run is whole only when it ends
-    options.save_settings(work.root, _names(work, args.until), _settings_of(work))
+    options.begin(work.root, _names(work, args.until), _settings_of(work))
     plan = [StagePlan(stage.name, splits if _by_split(stage) else 0) for stage in stages]
     with Progress(work.root, plan):
         runners.run(lambda p: build_graph.build(p, work, args.until), args.runner, args.workers, beam_args)

@@ -165,9 +165,7 @@ def _run(work: CrawlJob, splits: Sequence[Split], args: argparse.Namespace, beam
 
     stages = job.stages_until(work.settings, args.until)
     options.refuse_other_settings(work.root, stages, work.stage_settings, _DECIDING)
-    storage.remove_temporary(work.root)
-    storage.remove(storage.join(work.root, "manifest.json"))  # a run is whole only when it ends
-    options.save_settings(work.root, stages, work.stage_settings)
+    options.begin(work.root, stages, work.stage_settings)
     names = finish.planned_names(work, splits)
     plan = [StagePlan(stage, len(names[stage])) for stage in stages]
     with Progress(work.root, plan):
@@ -186,9 +184,7 @@ def _decide(
 ) -> None:
     from pipelines import crawl_filter, runners
 
-    storage.remove_temporary(work.root)
-    storage.remove(storage.join(work.root, "manifest.json"))
-    options.save_settings(work.root, _DECIDING, work.stage_settings)
+    options.begin(work.root, _DECIDING, work.stage_settings)
     if args.until != STAGES[-1]:
         _remove_stage(work.root, STAGES[-1])
     runners.run(

@@ -84,11 +84,20 @@ def refuse_other_settings(
         )
 
 
-def save_settings(root: str, stages: Iterable[str], settings: StageSettings) -> None:
-    """Say before the first part what a stage's parts are made with."""
-    for stage in stages:
-        data = orjson.dumps(settings(stage), option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS)
-        storage.write_bytes(storage.join(root, stage, _SETTINGS), data)
+def begin(root: str, stages: Iterable[str], settings: StageSettings) -> None:
+    """Take the run's manifest away until it ends, and say before the first part what stages are made with.
+
+    Raises:
+        UserError: the output cannot be written.
+    """
+    try:
+        storage.remove_temporary(root)
+        storage.remove(storage.join(root, "manifest.json"))
+        for stage in stages:
+            data = orjson.dumps(settings(stage), option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS)
+            storage.write_bytes(storage.join(root, stage, _SETTINGS), data)
+    except OSError as error:
+        raise UserError(f"output {root} cannot be written: {error}") from error
 
 
 def _saved_settings(root: str, stage: str) -> dict[str, Any] | None:
@@ -96,6 +105,8 @@ def _saved_settings(root: str, stage: str) -> dict[str, Any] | None:
         saved: dict[str, Any] = orjson.loads(storage.read_bytes(storage.join(root, stage, _SETTINGS)))
     except FileNotFoundError:
         return None
+    except OSError as error:
+        raise UserError(f"output {root} cannot be read: {error}") from error
     return saved
 
 
