@@ -1,0 +1,111 @@
+"""Removal of licence headers: leading comments about the licence go, everything else stays as it is.
+
+In: a text and its path. Out: the text without some runs of comments of its leading region, each with the
+rest of its last line and the blank lines after it. The leading region begins after a shebang, what opens a
+script or a document, and comments that tools read (encoding, modes of editors, build constraints); it ends at
+the first thing that is no comment, or at the first comment that does not speak of the licence. Directives of
+the preprocessor, shebangs and Markdown's headings are never comments.
+
+RedPajama's rule (data_prep/github/github_clean_dedup_local.py), which dolma and others took over, deletes
+every leading line that begins with ``//``, ``#`` or ``--``, and so includes, shebangs and headings.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+import tomllib
+from dataclasses import dataclass
+from importlib import resources
+
+from corpus.sources.github.comments import (
+    NONE,
+    is_open_block,
+    next_line,
+    run_end,
+    starts_comment,
+    syntax_of,
+)
+
+_SPACE = re.compile(r"\s*+")
+_SHEBANG = re.compile(r"#!(?!\[)[^\r\n]*+")
+_BLANK_LINES = re.compile(r"(?:[ \t\f\v]*+(?:\r\n|\n|\r))*+")
+_BETWEEN_WORDS = r"[\s*#/;%!'\"|>-]{1,200}"
+
+
+@dataclass(frozen=True)
+class _Patterns:
+    vocabulary: re.Pattern[str]
+    code: re.Pattern[str]
+    directives: re.Pattern[str]
+    openings: re.Pattern[str]
+
+
+@functools.cache
+def _patterns() -> _Patterns:
+    path = resources.files("corpus.sources.github") / "boilerplate.toml"
+    data = tomllib.loads(path.read_text("utf-8"))
+
+    def compiled(name: str, flags: int = 0) -> re.Pattern[str]:
+        return re.compile("|".join(data[name]).replace("~", _BETWEEN_WORDS), flags | re.MULTILINE)
+
+    return _Patterns(
+        compiled("vocabulary", re.IGNORECASE),
+        compiled("code"),
+        compiled("directives"),
+        compiled("openings", re.IGNORECASE),
+    )
+
+
+def remove_header(path: str, text: str) -> str:
+    """A text without its leading comments about the licence."""
+    spans = header_spans(path, text)
+    if not spans:
+        return text
+    kept, at = [], 0
+    for start, end in spans:
+        kept.append(text[at:start])
+        at = end
+    return "".join((*kept, text[at:]))
+
+
+def header_spans(path: str, text: str) -> list[tuple[int, int]]:
+    """What `remove_header` removes: spans of code points, in order."""
+    syntax = syntax_of(path, text)
+    if syntax == NONE:
+        return []
+    patterns = _patterns()
+    spans: list[tuple[int, int]] = []
+    shebang = _SHEBANG.match(text)
+    at = shebang.end() if shebang else 0
+    while True:
+        at = _SPACE.match(text, at).end()  # type: ignore[union-attr]
+        if not starts_comment(text, at, syntax):
+            opening = patterns.openings.match(text, at)
+            if opening is None:
+                return spans
+            at = opening.end()
+            continue
+        if patterns.directives.match(text, at) and not is_open_block(text, at, syntax):
+            at = next_line(text, at)
+            continue
+        end = run_end(text, at, syntax, patterns.code, patterns.directives)
+        if end is None or not patterns.vocabulary.search(text, at, end):
+            return spans
+        start = _line_start(text, at)
+        if _at_line_start(text, start):
+            end = _BLANK_LINES.match(text, end).end()  # type: ignore[union-attr]
+        spans.append((start, end))
+        at = end
+
+
+def _line_start(text: str, at: int) -> int:
+    """Where the white space before a position starts, if it begins the line; else the position."""
+    start = at
+    while start > 0 and text[start - 1] in " \t\f\v":
+        start -= 1
+    return start if _at_line_start(text, start) else at
+
+
+def _at_line_start(text: str, at: int) -> bool:
+    return at == 0 or text[at - 1] in "\r\n"
