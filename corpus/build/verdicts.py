@@ -5,7 +5,7 @@ In: tables of schema `VERDICT`. Out: Parquet sorted by place, so that a split's 
 
 from __future__ import annotations
 
-from typing import IO
+from typing import IO, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -46,9 +46,12 @@ def read(job: BuildJob, stage: str, part_name: str) -> pa.Table:
 
 def _of_split(root: str, file: PartFile, split: int) -> pa.Table:
     with exchange.open_parquet(root, file) as parquet:
-        statistics = [
-            parquet.metadata.row_group(i).column(0).statistics for i in range(parquet.num_row_groups)
-        ]
-        groups = [i for i, s in enumerate(statistics) if s.min <= split <= s.max]
+        groups = [i for i in range(parquet.num_row_groups) if _may_hold(parquet.metadata.row_group(i), split)]
         table = parquet.read_row_groups(groups)
     return table.filter(pc.equal(table.column("split"), split)).cast(VERDICT)
+
+
+def _may_hold(group: Any, split: int) -> bool:
+    """Whether a row group can have rows of a split, by the statistics of its first column."""
+    statistics = group.column(0).statistics
+    return bool(group.num_rows and statistics.min <= split <= statistics.max)
