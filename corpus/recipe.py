@@ -24,6 +24,8 @@ from corpus.settings import STRICT, Build
 from corpus.settings.arxiv import ArXiv
 from corpus.settings.books import Books
 from corpus.settings.c4 import C4
+from corpus.settings.cross import CrossDedup, Decontaminate, HostSource
+from corpus.settings.github import GitHub
 from corpus.settings.stackexchange import StackExchange
 
 Encoding = Literal["text", "words"]  # of a language model's text
@@ -144,6 +146,7 @@ class Decide:
     min_reference: float = Field(ge=0, le=1)
     held_out: float = Field(ge=0, lt=1)  # share of kept documents set aside by id
     removals: list[str] = Field(default_factory=list)  # files of URLs, domains and ids
+    drop_hosts_of: list[HostSource] = Field(default_factory=list)  # other sources: corpus/overlap/hosts.toml
 
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)
@@ -187,9 +190,13 @@ class Recipe:
     build: Build = Field(default_factory=Build)
     # The other sources; one without its block is not made.
     c4: C4 | None = None
-    arxiv: ArXiv | None = None
+    github: GitHub | None = None
     books: Books | None = None
+    arxiv: ArXiv | None = None
     stackexchange: StackExchange | None = None
+    # What is done across finished runs; without its block a command takes the defaults.
+    cross_dedup: CrossDedup | None = None
+    decontaminate: Decontaminate | None = None
 
 
 def load(name_or_path: str) -> Recipe:

@@ -1,15 +1,17 @@
 """Golden folders: what goes into a source, an annotator, a normalisation or a decision, and what comes out.
 
 In: `tests/golden`, of which every folder and case is found and tested by itself. A new source has
-`sources/<source>/<case>/` with `input.*` and `expected.toml`, a new annotator `annotators/<name>/cases.toml`.
-TOML has no null: a key that is absent is null.
+`sources/<source>/<case>/` with `input.*` (or a folder `input`) and `expected.toml`, a new annotator
+`annotators/<name>/cases.toml`. TOML has no null: a key that is absent is null; of a built source's documents,
+it is not looked at.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import json
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +23,11 @@ from corpus import assets, recipe
 from corpus.decide import COLUMNS, Cutoffs, Removals, decide
 from corpus.errors import UserError
 from corpus.kernels import ccnet_text, language_model_text, lines
-from corpus.registry import ANNOTATORS, SOURCES
+from corpus.registry import ANNOTATORS, BUILDS, SOURCES
 from corpus.rules import C4Rules, FineWebRules, GopherQuality, GopherRepetition
 from corpus.schema import document_id
 from corpus.tally import Tally
+from tests.builds import build_here, rows, with_build
 
 GOLDEN = Path(__file__).parent / "golden"
 RECIPE = recipe.load("sample")
@@ -70,11 +73,51 @@ def check(examples: list[Row], found: pa.RecordBatch) -> None:
 
 
 def test_every_source_and_every_annotator_has_a_folder() -> None:
-    assert {folder.parent.name for folder in folders("sources/*/*")} == set(SOURCES)
+    assert {folder.parent.name for folder in folders("sources/*/*")} == {*SOURCES, *BUILDS}
     assert {folder.name for folder in folders("annotators/*")} == set(ANNOTATORS)
 
 
-@pytest.mark.parametrize("folder", folders("sources/*/*"), ids=lambda f: f"{f.parent.name}-{f.name}")
+def source_folders(names: Iterable[str]) -> list[Path]:
+    return [folder for folder in folders("sources/*/*") if folder.parent.name in names]
+
+
+def folder_id(folder: Path) -> str:
+    return f"{folder.parent.name}-{folder.name}"
+
+
+@pytest.mark.parametrize("folder", source_folders(BUILDS), ids=folder_id)
+def test_build(folder: Path, tmp_path: Path) -> None:
+    """Every document, kept or not; what is bad; the reader's counters."""
+    (path,) = folder.glob("input*")
+    source = folder.parent.name
+    expected = tomllib.loads((folder / "expected.toml").read_text("utf-8"))
+    chosen = with_build(RECIPE, rejected="text")
+    if changes := expected.get("settings"):
+        raw = recipe.to_dict(chosen)
+        raw[source] |= changes
+        chosen = recipe.from_dict(raw, str(folder))
+    build_here(tmp_path, source, [path], chosen, folder if path.is_file() else path)
+
+    documents, examples = rows(tmp_path, "annotated"), expected.get("documents", [])
+    found = [{k: row[k] for k in example} for row, example in zip(documents, examples, strict=False)]
+    assert found == examples
+    assert len(documents) == len(examples), [row["key"] for row in documents[len(examples) :]]
+    reasons = {row["key"]: row["reason"] for row in with_decisions(tmp_path) if row["reason"]}
+    assert reasons == expected.get("rejected", {})
+    bad = [{"offset": b["offset"], "reason": b["reason"]} for b in rows(tmp_path, "bad")]
+    assert bad == expected.get("bad", [])
+    stages = json.loads((tmp_path / "stats.json").read_bytes())["stages"]
+    assert {k: v for k, v in stages["extract"].items() if k != "bytes_raw"} == expected["counters"]
+
+
+def with_decisions(run: Path) -> list[Row]:
+    return [
+        document | decision
+        for document, decision in zip(rows(run, "annotated"), rows(run, "decisions"), strict=True)
+    ]
+
+
+@pytest.mark.parametrize("folder", source_folders(SOURCES), ids=folder_id)
 def test_source(folder: Path) -> None:
     (path,) = folder.glob("input.*")
     bad: list[Row] = []

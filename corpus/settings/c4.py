@@ -52,8 +52,9 @@ class C4:
         default=0.99, ge=0.5, le=1
     )  # langdetect's probability of the likeliest language
     bad_words: str = ""  # asset: a list, one a line; without one they are not looked for
-    # Flanked by what is no word character or nothing (tfds 3), or by characters other than a to z (tfds 2).
-    bad_words_flanks: Literal["non-word", "non-letter"] = "non-word"
+    # Version 3 of tfds looks for them in what is left in the end, flanked by what is no word character; version
+    # 2 in each kept line, flanked by characters other than a to z, so that such a page keeps no line from others.
+    bad_words_rule: Literal["tfds-3", "tfds-2"] = "tfds-3"
     max_bad_words: int = Field(default=0, ge=0)  # lines
 
     @property
