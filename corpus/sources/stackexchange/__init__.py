@@ -1,0 +1,84 @@
+"""StackExchange: dumps of its sites → one document a question, with its answers.
+
+In: archives and `Posts.xml` as the Internet Archive has them (`corpus.sources.stackexchange.sites` says how
+files are named). Every question and every answer is one *in*; tag wikis and other types of posts, and
+other tables, are *skipped*; an answer in its question's document is *merged*.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from corpus.build.source import BuildSource, FileRange, ReadContext, Stage
+from corpus.errors import UserError
+from corpus.inputs import InputFile
+from corpus.rules import Check
+from corpus.settings.stackexchange import StackExchange
+from corpus.sources.stackexchange.join import ANSWERS, FIELDS, documents
+from corpus.sources.stackexchange.posts import NAME, POST, read_posts
+from corpus.sources.stackexchange.sites import holds_posts, site_of
+from corpus.sources.stackexchange.stream import is_plain
+from corpus.tally import Tally
+
+if TYPE_CHECKING:
+    from corpus.build.job import BuildJob
+
+
+def _read(part: FileRange, context: ReadContext, tally: Tally) -> Iterator[pa.RecordBatch]:
+    """The documents of one dump that fits in memory; a build, which bounds it, goes by `stages`.
+
+    Counters: of `read_posts`, but ``out``, which counts documents, and of `documents`; always
+    in = out + bad + merged + rejected.
+    """
+    batches = list(read_posts(part, context, tally))
+    del tally.counters["out"]
+    posts = pa.Table.from_batches(batches, POST)
+    yield from documents(
+        posts, site_of(part.file), part.file.name, context.settings, context.batch_bytes, tally
+    )
+
+
+def _checks(settings: StackExchange) -> list[Check]:
+    if settings.unanswered == "keep":
+        return []
+    return [Check(column=ANSWERS, reason="unanswered", sign=-1, limit=1.0, strict=False)]
+
+
+def _cut(file: InputFile, split_bytes: int) -> list[tuple[int, int]]:
+    """Plain XML anywhere: a row belongs to the range that it begins in."""
+    if not is_plain(file.name) or not holds_posts(file) or not file.size:
+        return [(0, file.size)]
+    return [(start, min(start + split_bytes, file.size)) for start in range(0, file.size, split_bytes)]
+
+
+def _check_input(files: Sequence[InputFile], settings: StackExchange) -> None:
+    sites = {site_of(file) for file in files if holds_posts(file)}
+    if not sites:
+        raise UserError(
+            "no posts in the input: give SITE.7z, SITE-Posts.7z or SITE/Posts.xml (also .gz, .bz2, .xz, .zst)"
+        )
+    if missing := sorted(set(settings.sites) - sites):
+        raise UserError(f"stackexchange.sites: the input has no dump of {', '.join(missing)}")
+
+
+def _stages(job: BuildJob) -> tuple[Stage, ...]:
+    from corpus.sources.stackexchange.stages import stages  # they know the job, and the job the sources
+
+    return stages(job)
+
+
+SOURCE = BuildSource(
+    name=NAME,
+    version=1,
+    libraries=("pyarrow",),
+    fields=FIELDS,
+    read=_read,
+    checks=_checks,
+    cut=_cut,
+    thresholds=frozenset({"unanswered"}),
+    check_input=_check_input,
+    stages=_stages,
+)

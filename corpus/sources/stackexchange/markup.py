@@ -1,0 +1,58 @@
+"""What tags do to text, as numbers for a compiled loop: `tags.toml` → a small hash table."""
+
+from __future__ import annotations
+
+import tomllib
+from functools import cache
+from importlib import resources
+from typing import NamedTuple
+
+import numpy as np
+
+from corpus.kernels.arrays import Bytes, Keys
+
+# What an element is, in `tags.toml`; 0 is any other. `PRE` and `HR` are paragraphs of their own kind.
+PARAGRAPH, LINE, LIST, ITEM, BREAK, ROW, CELL, DROPPED, PRE = range(1, 10)
+_KINDS = {
+    "paragraph": PARAGRAPH, "line": LINE, "list": LIST, "item": ITEM, "break": BREAK, "row": ROW,
+    "cell": CELL, "dropped": DROPPED,
+}  # fmt: skip
+SLOT_BITS = 9
+MULTIPLIER = 0x9E3779B185EBCA87  # a prime of xxHash
+_MASK = (1 << 64) - 1
+
+
+class Tags(NamedTuple):
+    """`keys` uint64[2^SLOT_BITS], 0 where free; `kinds` uint8 of the same length."""
+
+    keys: Keys
+    kinds: Bytes
+
+
+def slot(key: int) -> int:
+    """Where the search for a key begins."""
+    return (key * MULTIPLIER & _MASK) >> (64 - SLOT_BITS)
+
+
+def tag_key(name: str) -> int:
+    """A name, lower case, as 64 bits: its first eight bytes, and its last two where there are more."""
+    data = name.encode()
+    key = int.from_bytes(data[:8], "little")
+    for byte in data[8:]:
+        key = ((key * 31) + byte) & _MASK
+    return key
+
+
+@cache
+def tags() -> Tags:
+    """The table of `tags.toml`."""
+    text = (resources.files(__package__) / "tags.toml").read_text("utf-8")
+    kinds = {name: _KINDS[kind] for kind, names in tomllib.loads(text).items() for name in names}
+    kinds["pre"] = PRE
+    found, values = np.zeros(1 << SLOT_BITS, np.uint64), np.zeros(1 << SLOT_BITS, np.uint8)
+    for name, kind in kinds.items():
+        at = slot(tag_key(name))
+        while found[at]:
+            at = (at + 1) % len(found)
+        found[at], values[at] = tag_key(name), kind
+    return Tags(found, values)
