@@ -1,0 +1,1 @@
+"""ArXiv: bulk tars of LaTeX submissions."""

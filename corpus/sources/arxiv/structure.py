@@ -1,0 +1,305 @@
+r"""Commands that shape a paper: files within files, sections, environments, the bibliography, raw text.
+
+In: the stream behind such a command. Out: the text of the files that it names is read next; the place of the
+first heading; bibliographies (and appendices, if the recipe says so) gone; raw text put out as it is.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Mapping
+
+from corpus.sources.arxiv import raw
+from corpus.sources.arxiv.comments import remove_comments
+from corpus.sources.arxiv.expand import Command, Expander
+from corpus.sources.arxiv.stream import WRITTEN, Frame
+from corpus.sources.arxiv.tables import names
+
+BIBLIOGRAPHIES = names("bibliographies")
+_APPENDICES = names("appendices")
+_COMMENTS = names("comments")
+_FILES = names("files")
+_NAME = re.compile(r"[ \t]*\{([^{}\n]{1,200})\}")
+_FILE_NAME = re.compile(r"[ \t\n]*\{([^{}]{1,400})\}|[ \t]*([^\s{}\\%]{1,400})[ \t]?")
+_FILE_BEGIN = re.compile(r"[ \t]*(?:\[[^\]\n]{0,200}\])?[ \t]*\{([^{}\n]{1,200})\}[ \t]*\n?")
+_TEX_ENDINGS = ("", ".tex", ".ltx", ".latex")
+_DOCUMENT = "\\begin{document}"
+_DOCUMENT_END = "\\end{document}"
+
+
+def _begin(paper: Expander, command: str) -> None:
+    name = _environment_name(paper)
+    if name is None:
+        paper.emit("\\begin")
+        return
+    shown = f"\\begin{{{name}}}"
+    frame = paper.stream.top()
+    if frame and (name in raw.VERBATIM or name in paper.verbatim):
+        end = _closing(frame, name)
+        paper.emit(shown + frame.text[frame.pos : end])
+        frame.pos = end
+    elif frame and (name in _COMMENTS or name in paper.excluded):
+        frame.pos = _closing(frame, name)
+        paper.removed()
+    elif frame and name in _FILES:
+        _file_in_file(paper, frame, name)
+    elif name == "document":
+        paper.begun = True
+        paper.emit(shown)
+    elif name in BIBLIOGRAPHIES:
+        if paper.settings.bibliography == "cut" and paper.first_section is not None:
+            paper.finish()
+        else:
+            paper.mute(name)
+    elif name in _APPENDICES and paper.settings.appendix == "drop" and paper.first_section is not None:
+        paper.mute(name)
+    elif (macro := paper.environments.get(name)) and _expands(paper):
+        paper.call(macro, paper.stream.stack[-1].origin if frame is None else frame.origin, shown)
+    else:
+        paper.emit(shown)
+
+
+def _end(paper: Expander, command: str) -> None:
+    name = _environment_name(paper)
+    if name is None:
+        paper.emit("\\end")
+    elif paper.muted and paper.muted[-1][0] == name:
+        paper.unmute()
+        paper.removed()
+    elif name == "document":
+        paper.finish()
+    elif (macro := paper.environments.get(name)) and _expands(paper):
+        origin = paper.stream.stack[-1].origin if paper.stream.stack else WRITTEN
+        paper.call(macro, origin, f"\\end{{{name}}}", end=True)
+    else:
+        paper.emit(f"\\end{{{name}}}")
+
+
+def _expands(paper: Expander) -> bool:
+    return paper.settings.environments == "expand"
+
+
+def _environment_name(paper: Expander) -> str | None:
+    stream = paper.stream
+    frame = stream.top()
+    found = _NAME.match(frame.text, frame.pos) if frame else None
+    if frame and found:
+        frame.pos = found.end()
+        return found[1]
+    if not paper.expanding:
+        return None
+    stream.begin()
+    name = stream.word()
+    if name is None or "\\" in name:
+        stream.rollback()
+        return None
+    stream.commit()
+    return name
+
+
+def _closing(frame: Frame, name: str) -> int:
+    """The place after an environment's end, in its own text; where we are, if there is none."""
+    mark = f"\\end{{{name}}}"
+    end = -1 if name in frame.unclosed else frame.text.find(mark, frame.pos)
+    if end < 0:
+        frame.unclosed.add(name)
+        return frame.pos
+    return end + len(mark)
+
+
+def _file_in_file(paper: Expander, frame: Frame, name: str) -> None:
+    named = _FILE_BEGIN.match(frame.text, frame.pos)
+    end = _closing(frame, name)
+    if named and end > named.end():
+        content = frame.text[named.end() : end - len(f"\\end{{{name}}}")]
+        paper.files.setdefault(posixpath.normpath(named[1].strip()), remove_comments(content))
+    frame.pos = end
+    paper.removed()
+
+
+def _section(paper: Expander, command: str) -> None:
+    stream = paper.stream
+    if paper.first_section is None and not paper.muted and (paper.begun or not paper.needs_document):
+        stream.begin()
+        stream.skip_spaces()
+        if stream.peek() == "*":
+            stream.token()
+            stream.skip_spaces()
+        if stream.peek() == "[":
+            stream.bracket()
+            stream.skip_spaces()
+        if stream.peek() == "{":
+            paper.first_section = len(paper.out)
+        stream.rollback()
+    paper.emit(f"\\{command}")
+
+
+def _appendix(paper: Expander, command: str) -> None:
+    if paper.settings.appendix == "drop" and paper.first_section is not None:
+        paper.finish()
+    else:
+        paper.emit("\\appendix")
+
+
+def _bibliography(paper: Expander, command: str) -> None:
+    if command == "bibliography" and paper.settings.bibliography == "cut" and paper.first_section is not None:
+        paper.finish()
+        return
+    stream = paper.stream
+    stream.begin()
+    stream.skip_spaces()
+    held = stream.bracket() if stream.peek() == "[" else stream.word()
+    if held is None and command != "printbibliography":
+        stream.rollback()
+        paper.emit(f"\\{command}")
+        return
+    if held is None:
+        stream.rollback()
+    else:
+        stream.commit()
+    paper.removed()
+
+
+def _raw(paper: Expander, command: str) -> None:
+    frame = paper.stream.top()
+    end = raw.command_end(frame.text, command, frame.pos) if frame else 0
+    if frame and end > frame.pos:
+        paper.emit(f"\\{command}{frame.text[frame.pos : end]}")
+        frame.pos = end
+        return
+    if paper.expanding and command in raw.ARGUMENT:
+        # The address reaches over the ends of expansions: it is a macro's argument.
+        paper.stream.begin()
+        argument = paper.stream.word()
+        if argument is not None:
+            paper.stream.commit()
+            paper.emit(f"\\{command}{{{argument}}}")
+            return
+        paper.stream.rollback()
+    paper.emit(f"\\{command}")
+
+
+def _input(paper: Expander, command: str) -> None:
+    stream = paper.stream
+    frame = stream.top()
+    named = _FILE_NAME.match(frame.text, frame.pos) if frame else None
+    if frame and named:
+        frame.pos = named.end()
+        name = (named[1] or named[2] or "").strip().strip('"')
+    else:
+        stream.begin()
+        word = stream.word() if paper.expanding else None
+        if word is None:
+            stream.rollback()
+            paper.emit(f"\\{command}")
+            return
+        stream.commit()
+        name = word.strip().strip('"')
+    if command in _IMPORTS:
+        following = stream.top()
+        named = _NAME.match(following.text, following.pos) if following else None
+        if following and named:
+            following.pos = named.end()
+            name = posixpath.join(name, named[1].strip())
+    _splice(paper, name)
+
+
+def _splice(paper: Expander, name: str) -> None:
+    stream = paper.stream
+    if name.endswith(".bbl"):
+        paper.removed()
+        return
+    path = find_file(paper.files, name, [frame.file for frame in reversed(stream.stack) if frame.file])
+    if path is None:
+        paper.counts.missing += 1
+        paper.removed()
+        return
+    text = paper.files[path]
+    open_files = [frame.file for frame in stream.stack if frame.file]
+    if (
+        path in open_files
+        or len(open_files) > paper.settings.max_input_depth
+        or paper.spliced + len(text) > paper.max_output
+    ):
+        paper.counts.unread += 1
+        paper.removed()
+        return
+    paper.spliced += len(text)
+    if paper.begun and _DOCUMENT in text:  # a document of its own, as of package subfiles
+        start = text.index(_DOCUMENT) + len(_DOCUMENT)
+        end = text.find(_DOCUMENT_END, start)
+        text = text[start : end if end >= 0 else None].strip("\n") + "\n"
+    if text.endswith("\n") and stream.peek() in ("\n", ""):
+        text = text[:-1]  # the line of the command has its own end
+    stream.stack.append(Frame(text, WRITTEN, file=path, package=False))
+
+
+def find_file(
+    files: Mapping[str, str], name: str, open_files: list[str], endings: tuple[str, ...] = _TEX_ENDINGS
+) -> str | None:
+    """A file by its name, looked for where LaTeX does, and beside the files that are being read.
+
+    Args:
+        files: by path.
+        name: as a command names it.
+        open_files: files being read, the innermost first, the main file last.
+        endings: tried after the name.
+    """
+    folders = dict.fromkeys(["", *(posixpath.dirname(f) for f in reversed(open_files))])
+    for folder in folders:
+        path = posixpath.normpath(posixpath.join(folder, name))
+        for ending in endings:
+            if path + ending in files:
+                return path + ending
+    return None
+
+
+def _package(paper: Expander, command: str) -> None:
+    r"""``\usepackage[…]{a,b}``: of the packages that come with the paper, the definitions are read."""
+    stream = paper.stream
+    stream.begin()
+    stream.skip_spaces()
+    if stream.peek() == "[":
+        stream.bracket()
+    word = stream.word()
+    if word is None:
+        stream.rollback()
+        paper.emit(f"\\{command}")
+        return
+    stream.commit()
+    ending = ".cls" if command in ("documentclass", "LoadClass", "documentstyle") else ".sty"
+    open_files = [f.file for f in reversed(stream.stack) if f.file]
+    paper.removed()
+    for name in reversed(word.split(",")):
+        path = find_file(paper.files, name.strip() + ending, open_files, ("",))
+        if path and path not in paper.packages_read and len(open_files) <= paper.settings.max_input_depth:
+            paper.packages_read.add(path)
+            paper.mute(path)
+            paper.packages += 1
+            stream.stack.append(Frame(paper.files[path], WRITTEN, file=path, package=True))
+
+
+def _end_input(paper: Expander, command: str) -> None:
+    stack = paper.stream.stack
+    while stack and not stack[-1].file:
+        stack.pop()
+    if stack:
+        stack[-1].pos = len(stack[-1].text)
+
+
+_IMPORTS = ("import", "subimport", "includefrom", "subincludefrom", "inputfrom", "subinputfrom")
+
+COMMANDS: dict[str, Command] = {
+    **dict.fromkeys(names("sections"), Command(_section, late=True)),
+    **dict.fromkeys(("input", "include", "subfile", *_IMPORTS), Command(_input, packages=True, late=True)),
+    **dict.fromkeys(
+        ("usepackage", "RequirePackage", "documentclass", "LoadClass"), Command(_package, packages=True)
+    ),
+    **dict.fromkeys(raw.DELIMITED | raw.ARGUMENT, Command(_raw, late=True)),
+    **dict.fromkeys(("bibliography", "bibliographystyle", "printbibliography"), Command(_bibliography)),
+    "appendix": Command(_appendix, late=True),
+    "begin": Command(_begin, late=True),
+    "end": Command(_end, late=True),
+    "endinput": Command(_end_input, packages=True),
+}
