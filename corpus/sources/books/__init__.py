@@ -1,0 +1,90 @@
+"""Books: Project Gutenberg's texts and other collections, without near duplicates.
+
+LLaMA (arXiv 2302.13971, section 2.1): the Gutenberg Project, and the Books3 section of The Pile, which can no
+longer be had; of books with more than 90 % content overlap one stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from corpus.build.source import BuildSource, Stage, Unique
+from corpus.inputs import InputFile
+from corpus.rules import Check
+from corpus.settings.books import Books
+from corpus.sources.books.book import FIELDS
+from corpus.sources.books.book import SOURCE as NAME
+from corpus.sources.books.collections import check_columns, cut, is_parquet
+from corpus.sources.books.read import read
+
+if TYPE_CHECKING:
+    from corpus.build.job import BuildJob
+
+
+def checks(settings: Books) -> list[Check]:
+    """What a book is held to, in this order."""
+    found = [
+        Check("books_v1_characters", "too_short", -1, settings.min_characters, False),
+        Check("books_v1_alphabetic_words", "not_prose", -1, settings.min_alphabetic_words, False),
+    ]
+    if settings.copyrighted == "reject":
+        found.append(Check("books_v1_copyrighted", "copyrighted", 1, 0, False))
+    return found
+
+
+def unique(settings: Books) -> tuple[Unique, ...]:
+    """Of one book's files one stays; where overlaps are looked for, that is decided with them."""
+    if settings.overlap is not None:
+        return ()
+    return (
+        Unique(
+            kind="book",
+            reason="same_book",
+            key=("id",),
+            order=(("books_v1_gutenberg", "descending"), ("books_v1_characters", "descending")),
+        ),
+    )
+
+
+def check_input(files: Sequence[InputFile], settings: Books) -> None:
+    """Check that Parquet has the recipe's column of texts.
+
+    Raises:
+        UserError: the first such file has not.
+    """
+    first = next((file for file in files if is_parquet(file.name)), None)
+    if first is not None:
+        check_columns(first.path, settings.columns)
+
+
+def stages(job: BuildJob) -> tuple[Stage, ...]:
+    """The usual stages, and between them those that find books which overlap."""
+    # The stages know the job, which knows all sources.
+    from corpus.build.extract import stage as extract_stage
+    from corpus.build.line import closing_stages, usual_stages
+    from corpus.sources.books import near_duplicates
+
+    settings: Books = job.settings
+    if settings.overlap is None:
+        return usual_stages(SOURCE)
+    return (
+        extract_stage(SOURCE),
+        *near_duplicates.stages(),
+        *closing_stages(SOURCE, annotated="extract", verdicts=(near_duplicates.CLUSTERS,)),
+    )
+
+
+SOURCE = BuildSource(
+    name=NAME,
+    version=1,
+    libraries=("pyarrow", "resiliparse", "isal", "zstandard", "msgspec"),
+    fields=FIELDS,
+    read=read,
+    checks=checks,
+    unique=unique,
+    cut=cut,
+    thresholds=frozenset({"min_characters", "min_alphabetic_words", "copyrighted", "overlap"}),
+    check_input=check_input,
+    stages=stages,
+)
