@@ -11,21 +11,32 @@ ARGS    ?=
 PYTHON  ?= python3
 BIN     := .venv/bin
 STAMP   := .venv/.ready
-OPTIONS  = $(if $(INPUT),--input $(INPUT)) $(if $(RECIPE),--recipe $(RECIPE)) \
-           $(if $(RUNNER),--runner $(RUNNER)) $(if $(WORKERS),--workers $(WORKERS)) $(ARGS)
+COMMON   = $(if $(RECIPE),--recipe $(RECIPE)) $(if $(RUNNER),--runner $(RUNNER)) \
+           $(if $(WORKERS),--workers $(WORKERS)) $(ARGS)
+OPTIONS  = $(if $(INPUT),--input $(INPUT)) $(COMMON)
+SOURCES := wikipedia books arxiv stackexchange github c4
 
 # Compilers for fasttext and kenlm; cmake and Boost only for `train-lm` (lmplz).
 DEBIAN_PACKAGES := g++ make cmake python3-venv python3-dev libboost-program-options-dev \
   libboost-system-dev libboost-thread-dev zlib1g-dev libbz2-dev liblzma-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help setup system crawl-filter sample test test-all bench lint clean
+.PHONY: help setup system crawl-filter corpus sample test test-all bench lint clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 16
 
 crawl-filter: $(STAMP)  ## Filter a crawl: the built-in sample, or INPUT=… OUTPUT=… [RECIPE=… RUNNER=… WORKERS=…]
 	@$(BIN)/llama-corpus crawl-filter --output $(OUTPUT)/commoncrawl $(OPTIONS)
+
+corpus: $(STAMP)  ## Make all seven sources: the built-in samples, or INPUT=… with a folder a source
+	@$(BIN)/llama-corpus crawl-filter --output $(OUTPUT)/commoncrawl \
+	  $(if $(INPUT),--input $(INPUT)/commoncrawl) $(COMMON)
+	@for source in $(SOURCES); do \
+	  printf '\n%s\n' "$$source"; \
+	  $(BIN)/llama-corpus build $$source --output $(OUTPUT)/$$source \
+	    $(if $(INPUT),--input $(INPUT)/$$source) $(COMMON) || exit; \
+	done
 
 sample: $(STAMP)  ## Build the sample crawl and its models again from the sample's texts
 	$(BIN)/python -m corpus.sample.build_crawl
@@ -47,6 +58,7 @@ test-all: $(STAMP)  ## Run all tests, the slow ones too
 
 bench: $(STAMP)  ## Measure MB/s per core by stage, and memory at 1× and 10× input
 	@$(BIN)/python -m tests.bench $(ARGS)
+	@$(BIN)/python -m tests.bench.sources
 
 lint: $(STAMP)  ## Check style and types
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
