@@ -18,6 +18,8 @@ import xxhash
 
 from corpus import storage
 from corpus.errors import UserError
+from corpus.overlap.hosts import REASON as OTHER_SOURCE
+from corpus.overlap.hosts import hosts_of
 from corpus.recipe import CommonCrawl
 from corpus.rules import Check, checks
 from corpus.schema import DECISION
@@ -106,8 +108,9 @@ def decide(
 ) -> pa.RecordBatch:
     """Decide a batch of annotated pages.
 
-    The first reason against a page, in this order: ``removed``; ``short``, ``all_duplicate`` (as the
-    annotated part says); ``language_score`` (below the threshold), ``language`` (not kept);
+    The first reason against a page, in this order: ``removed``; ``other_source`` (on a host of one of the
+    sources in `drop_hosts_of`); ``short``, ``all_duplicate`` (as the annotated part says);
+    ``language_score`` (below the threshold), ``language`` (not kept);
     ``exact_duplicate``, ``url_duplicate``, ``near_duplicate`` (as the columns of stage `duplicates` say);
     the first threshold of an enforced block of rules, named after its column (`corpus.rules.checks`);
     ``perplexity`` (its bucket is not kept); ``reference`` (classifier below the threshold).
@@ -143,11 +146,14 @@ def decide(
     duplicate = _duplicates(batch, candidate, settings, ids)
     against = first_failed(checks(settings), batch, candidate, ids)
 
+    hosts = hosts_of(tuple(settings.decide.drop_hosts_of))
     kept_buckets = set(settings.decide.buckets)
     reasons: list[str | None] = []
     for i in range(n):
         if removals.has(ids[i], urls[i]):
             reasons.append("removed")
+        elif hosts.has(urls[i]):
+            reasons.append(OTHER_SOURCE)
         elif found[i] is not None:
             reasons.append(found[i])
         elif not scored[i]:

@@ -15,6 +15,7 @@ from corpus import assets, rules
 from corpus.decide import Cutoffs, Removals, read_removals
 from corpus.errors import UserError
 from corpus.inputs import Split
+from corpus.overlap.hosts import entries_of
 from corpus.parts import PartSpec
 from corpus.recipe import CommonCrawl, Recipe, digest
 from corpus.runs import bucket_count
@@ -155,6 +156,7 @@ class CrawlJob:
                 "rules": [asdict(check) for check in rules.checks(s)],
                 "decide": asdict(s.decide),
                 "removals": [digest(sorted(map(sorted, asdict(self.removals()).values())))],
+                "hosts": {source: entries_of(source) for source in s.decide.drop_hosts_of},
             }
         elif stage == "export":
             chosen = {"splits_per_file": s.export.splits_per_file}
