@@ -20,6 +20,7 @@ from corpus.parts import PartSpec
 from corpus.recipe import CommonCrawl, Recipe, digest
 from corpus.runs import bucket_count
 from corpus.training.cutoffs import load_cutoffs
+from corpus.training.manifests import check_language_model
 
 SOURCE = "commoncrawl"
 STAGES = ("index", "dedup", "annotate", "duplicates", "decide", "export")
@@ -239,7 +240,7 @@ def prepare(
     """Fetch and check the models and lists that a run needs up to a stage; tell all that is missing.
 
     Raises:
-        UserError: an asset is not in the recipe's table, or cannot be had.
+        UserError: an asset is not in the recipe's table, cannot be had, or is not what the recipe says of it.
     """
     names = needed_assets(recipe.commoncrawl, until)
     unknown = [name for name in names if name not in recipe.assets]
@@ -247,7 +248,10 @@ def prepare(
         raise UserError(
             f"recipe {recipe.name} names models that its [assets] table lacks: {', '.join(unknown)}"
         )
-    assets.preflight(recipe.assets, names)
+    paths = assets.preflight(recipe.assets, names)
+    if recipe.commoncrawl.perplexity:
+        for language, model in recipe.commoncrawl.perplexity.models.items():
+            check_language_model(language, model, paths)
     hashes = {name: assets.identity(name, recipe.assets[name]) for name in names}
     job = CrawlJob(root, recipe, hashes, earlier)
     if _decides(until):

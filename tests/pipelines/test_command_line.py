@@ -54,6 +54,13 @@ def test_a_model_that_is_missing_names_the_command_that_makes_it(tmp_path: Path)
     assert not (tmp_path / "run").exists()
 
 
+def test_a_language_model_that_was_trained_otherwise_is_refused(tmp_path: Path) -> None:
+    recipe = _recipe(tmp_path, ('kenlm = "fr.binary"\nencoding = "words"', 'kenlm = "fr.binary"'))
+    done = llama_corpus("crawl-filter", "--output", tmp_path / "run", "--recipe", recipe, status=2)
+    assert "models.fr] says encoding = 'text'" in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_dry_run_shows_recipe_inputs_and_outputs_and_writes_nothing(tmp_path: Path) -> None:
     done = llama_corpus("crawl-filter", "--output", tmp_path / "run", "--dry-run")
     for expected in ('"min_chars": 300', "00003.warc.wet.gz", "annotate", "estimates"):
