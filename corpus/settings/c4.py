@@ -48,12 +48,11 @@ class C4:
     punkt: str = "punkt"  # asset: nltk's punkt_tab, of which `punkt_language` is read
     punkt_language: str = "english"
     line_dedup: Literal["page", "none"] = "page"  # a line stays in the page whose URL has the smallest MD5
-    min_english: float = Field(
-        default=0.99, ge=0.5, le=1
-    )  # langdetect's probability of the likeliest language
+    min_english: float = Field(default=0.99, ge=0.5, le=1)  # langdetect's probability, if it is likeliest
     bad_words: str = ""  # asset: a list, one a line; without one they are not looked for
-    # Version 3 of tfds looks for them in what is left in the end, flanked by what is no word character; version
-    # 2 in each kept line, flanked by characters other than a to z, so that such a page keeps no line from others.
+    # Version 3 of tfds looks for them in what is left in the end, flanked by what is no word character;
+    # version 2 in each kept line, flanked by characters other than a to z: such a page keeps no line from
+    # others.
     bad_words_rule: Literal["tfds-3", "tfds-2"] = "tfds-3"
     max_bad_words: int = Field(default=0, ge=0)  # lines
 

@@ -48,7 +48,7 @@ class _Skipped(Exception):
 
 
 def read_pages(
-    path: str, name: str, limits: Limits, batch_bytes: int, tally: Tally
+    path: str, name: str, limits: Limits, batch_bytes: int, tally: Tally, *, source: str = SOURCE
 ) -> Iterator[pa.RecordBatch]:
     """Read the pages of one file.
 
@@ -58,6 +58,7 @@ def read_pages(
         limits: beyond one of them a record is bad.
         batch_bytes: UTF-8 length of text at which a batch is closed.
         tally: takes the counters above and the bad records.
+        source: that bad records name.
 
     Raises:
         OSError: the file cannot be opened or read; what it holds raises nothing.
@@ -69,7 +70,7 @@ def read_pages(
             if not isinstance(item, Record):
                 if item.framed:
                     tally.count("framed")
-                _count_bad(tally, name, item.offset, item.reason, item.message, item.first_bytes)
+                _count_bad(tally, source, name, item.offset, item.reason, item.message, item.first_bytes)
                 continue
             tally.count("framed")
             try:
@@ -79,7 +80,7 @@ def read_pages(
                 tally.skipped(str(skipped))
                 continue
             except Unreadable as error:
-                _count_bad(tally, name, item.offset, error.reason, error.message, item.body)
+                _count_bad(tally, source, name, item.offset, error.reason, error.message, item.body)
                 continue
             digest = b"warc-block-digest" if item.type == "conversion" else b"warc-payload-digest"
             record_id = _field(item, b"warc-record-id")
@@ -185,9 +186,11 @@ def _field(record: Record, name: bytes) -> str | None:
         return value.decode("latin-1")
 
 
-def _count_bad(tally: Tally, name: str, offset: int, reason: str, message: str, first_bytes: bytes) -> None:
+def _count_bad(
+    tally: Tally, source: str, name: str, offset: int, reason: str, message: str, first_bytes: bytes
+) -> None:
     tally.count("in")
-    tally.bad(BadRecord(SOURCE, name, offset, "read", reason, message, first_bytes[:_FIRST_BYTES]))
+    tally.bad(BadRecord(source, name, offset, "read", reason, message, first_bytes[:_FIRST_BYTES]))
 
 
 def _batch(rows: list[_Row]) -> pa.RecordBatch:
