@@ -9,7 +9,6 @@ import orjson
 import pyarrow.parquet as pq
 
 from corpus import parts, storage
-from corpus.errors import CorruptPartError
 from corpus.parts import Part
 
 
@@ -23,21 +22,16 @@ def collect(root: str, stage: str, names: Sequence[str]) -> tuple[list[Part], di
     Raises:
         CorruptPartError: a part is not there.
     """
-    found, times = [], []
-    for name in names:
-        record = parts.read_record(root, stage, name)
-        if record is None:
-            raise CorruptPartError(f"part {name} of stage {stage} is not in {root}: run the command again")
-        found.append(record[0])
-        times.append(record[1])
+    records = parts.read_all(root, stage, names)
+    times = [local for _, local in records]
     summary = {
-        "parts": len(found),
+        "parts": len(records),
         "wall_seconds": round(sum(t["wall_seconds"] for t in times), 3),
         "cpu_seconds": round(sum(t["cpu_seconds"] for t in times), 3),
         "peak_rss_bytes": max((t["peak_rss_bytes"] for t in times), default=0),
         "hosts": sorted({t["host"] for t in times}),
     }
-    return found, summary
+    return [part for part, _ in records], summary
 
 
 def footer_rows(root: str, stage_parts: Iterable[Part], folders: Iterable[str]) -> int:

@@ -17,7 +17,7 @@ import pyarrow as pa
 from corpus import assets, parts, registry, storage
 from corpus.build.source import BuildSource, BuildSplit, FileRange, Stage, Task
 from corpus.decide import Removals, read_removals
-from corpus.errors import CorruptPartError, UserError
+from corpus.errors import UserError
 from corpus.inputs import InputFile
 from corpus.parts import Part, PartSpec
 from corpus.recipe import Limits, Recipe
@@ -86,12 +86,7 @@ class BuildJob:
         Raises:
             CorruptPartError: it is not there.
         """
-        record = parts.read_record(self.root, stage, name)
-        if record is None:
-            raise CorruptPartError(
-                f"part {name} of stage {stage} is not in {self.root}: run the command again"
-            )
-        return record[0]
+        return parts.read_all(self.root, stage, [name])[0][0]
 
     def source_schema(self) -> pa.Schema:
         """The columns of annotated parts."""
@@ -141,8 +136,9 @@ def close_stage(job: BuildJob, stage: Stage) -> None:
     Raises:
         CorruptPartError: a part is not there.
     """
-    found = [job.part(stage.name, task.name) for task in stage.tasks(job)]
-    parts.write_manifest(job.root, stage.name, found, {"settings": job.stage_settings(stage)})
+    records = parts.read_all(job.root, stage.name, [task.name for task in stage.tasks(job)])
+    made = [part for part, _ in records]
+    parts.write_manifest(job.root, stage.name, made, {"settings": job.stage_settings(stage)})
 
 
 def prepare(root: str, recipe: Recipe, source_name: str) -> BuildJob:
