@@ -27,6 +27,7 @@ from corpus.settings.c4 import C4
 from corpus.settings.cross import CrossDedup, Decontaminate, HostSource
 from corpus.settings.github import GitHub
 from corpus.settings.stackexchange import StackExchange
+from corpus.settings.wikipedia import Wikipedia
 
 Encoding = Literal["text", "words"]  # of a language model's text
 
@@ -191,6 +192,7 @@ class Recipe:
     # The other sources; one without its block is not made.
     c4: C4 | None = None
     github: GitHub | None = None
+    wikipedia: Wikipedia | None = None
     books: Books | None = None
     arxiv: ArXiv | None = None
     stackexchange: StackExchange | None = None
