@@ -53,7 +53,7 @@ class Sketcher:
             return Sketch(hashes, np.empty(0, np.uint64))
         found = self.signatures(hashes)
         keys = band_keys(found, self._settings.bands, self._settings.rows)
-        return Sketch(np.unique(hashes), np.unique(keys))
+        return Sketch(_distinct(hashes), _distinct(keys.ravel()))
 
     def hashes(self, text: str) -> Keys:
         """The hashes of a text's shingles in their order."""
@@ -66,3 +66,11 @@ class Sketcher:
             hashes, chunk_starts(hashes, self._settings.chunk_shingles), self._a, self._b
         )
         return np.concatenate([chunks.min(axis=0, keepdims=True), chunks])
+
+
+def _distinct(values: Keys) -> Keys:
+    """Ascending, each once; several times faster than `np.unique`, which hashes."""
+    ordered = np.sort(values)
+    first = np.ones(len(ordered), bool)
+    first[1:] = ordered[1:] != ordered[:-1]
+    return ordered[first]

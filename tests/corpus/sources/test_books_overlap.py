@@ -1,0 +1,282 @@
+"""Overlaps of books: shingles, chunks and signatures against the plain rule and datasketch; what is found."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import random
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import xxhash
+from datasketch import MinHash, MinHashLSH
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from corpus.dedup.book_clusters import Edge, Loss, losses
+from corpus.dedup.book_pairs import pairs
+from corpus.dedup.books import Sketch, Sketcher
+from corpus.dedup.overlap import SetPlace, SetWriter, common, least_common, read_set
+from corpus.errors import CorruptPartError
+from corpus.kernels.book_shingles import chunk_starts, shingle_hashes
+from corpus.kernels.book_text import book_table, fold_character, words
+from corpus.settings.books import Overlap
+from tests.corpus.sources import books_texts as texts
+
+SETTINGS = Overlap()
+SKETCH = Sketcher(SETTINGS)
+
+
+def sketch(tokens: list[str]) -> Sketch:
+    return SKETCH(texts.text(tokens))
+
+
+def found(sketches: list[Sketch]) -> set[tuple[int, int]]:
+    """Pairs that meet in a bucket."""
+    keys = np.concatenate([s.keys for s in sketches])
+    books = np.repeat(np.arange(len(sketches)), [len(s.keys) for s in sketches])
+    sizes = np.repeat([len(s.shingles) for s in sketches], [len(s.keys) for s in sketches])
+    return {tuple(pair) for pair in pairs(keys, books, sizes, SETTINGS.max_bucket)[0].tolist()}
+
+
+def overlaps(a: Sketch, b: Sketch, threshold: float = SETTINGS.threshold) -> bool:
+    least = least_common(min(len(a.shingles), len(b.shingles)), threshold)
+    return common(a.shingles, b.shingles, least) > 0
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("The  Cat\n\tsat.", ["the", "cat", "sat"]),
+        ("“Don’t!”—he said--no", ["donthe", "saidno"]),  # punctuation goes, and leaves no space
+        ("_italics_ and =bold= `quote'", ["italics", "and", "bold", "quote"]),
+        ("É e\u0301 ΣΟΦΟΣ İ £100", ["é", "é", "σοφοσ", "i\u0307", "100"]),
+        ("soft\u00adhyphen \ufeffmark", ["softhyphen", "mark"]),
+        ("孔子曰 ok", ["孔", "子", "曰", "ok"]),  # no spaces: a character is a word
+        ("a\u00a0b\u2003c", ["a", "b", "c"]),
+    ],
+)
+def test_words(text: str, expected: list[str]) -> None:
+    assert words(text) == expected
+
+
+def test_the_table_is_the_rule_for_every_code_point() -> None:
+    points = [*range(0xD800), *range(0xE000, 0x30000), *range(0xE0000, 0xE1000), 0x10FFFF]
+    for start in range(0, len(points), 5_000):
+        some = [chr(p) for p in points[start : start + 5_000]]
+        # An x on each side keeps the words apart where a character leaves nothing, or a space.
+        text = " ".join(f"x{char}x" for char in some)
+        plain = "".join(map(fold_character, text)).split()
+        expected = [xxhash.xxh64_intdigest(w.encode()) for w in plain]
+        assert shingle_hashes(text.encode(), 1).tolist() == expected
+    assert len(book_table().entries) == 0x110000
+
+
+@given(st.text(max_size=200), st.integers(1, 6))
+def test_shingles_are_xxh64_of_words(text: str, ngram: int) -> None:
+    tokens = words(text)
+    expected = [
+        xxhash.xxh64_intdigest(" ".join(tokens[i : i + ngram]).encode())
+        for i in range(len(tokens) - ngram + 1)
+    ]
+    sketcher = Sketcher(Overlap(ngram=ngram))
+    assert sketcher.hashes(text).tolist() == expected
+
+
+def test_a_signature_is_datasketchs() -> None:
+    hashes = SKETCH.hashes(texts.text(texts.words(1, 3_000)))
+    whole, *chunks = SKETCH.signatures(hashes)
+    size = SETTINGS.bands * SETTINGS.rows
+    theirs = MinHash(size, seed=SETTINGS.seed, scheme="affine32", hashfunc=lambda h: h)
+    theirs.update_batch([int(h) & 0xFFFFFFFF for h in hashes])
+    assert whole.tolist() == theirs.hashvalues.tolist()
+    starts = [*chunk_starts(hashes, SETTINGS.chunk_shingles).tolist(), len(hashes)]
+    assert len(chunks) == len(starts) - 1 > 5
+    for chunk, (start, stop) in zip(chunks, itertools.pairwise(starts), strict=True):
+        theirs = MinHash(size, seed=SETTINGS.seed, scheme="affine32", hashfunc=lambda h: h)
+        theirs.update_batch([int(h) & 0xFFFFFFFF for h in hashes[start:stop]])
+        assert chunk.tolist() == theirs.hashvalues.tolist()
+
+
+def test_books_that_meet_are_those_of_datasketchs_index() -> None:
+    """The whole books alone, at similarities around the point where half of the pairs are found."""
+    settings = Overlap(chunk_shingles=10**6)
+    sketcher = Sketcher(settings)
+    base = texts.words(2, 4_000)
+    books = [base, *(texts.replaced(base, seed, 0.02 * seed) for seed in range(1, 40))]
+    index = MinHashLSH(num_perm=250, params=(50, 5))
+    signatures = [sketcher.signatures(sketcher.hashes(texts.text(b)))[0] for b in books]
+    expected = set()
+    for i, signature in enumerate(signatures):
+        theirs = MinHash(seed=1, hashvalues=signature, scheme="affine32")
+        expected |= {(j, i) for j in index.query(theirs)}
+        index.insert(i, theirs)
+    assert 100 < len(expected) < 39 * 40 // 2
+    assert found([sketcher(texts.text(b)) for b in books]) == expected
+
+
+@given(st.lists(st.integers(0, 2**64 - 1), max_size=400), st.integers(2, 40))
+def test_chunks_cover_a_text_and_are_not_short(values: list[int], size: int) -> None:
+    hashes = np.array(values, np.uint64)
+    starts = chunk_starts(hashes, size).tolist()
+    assert starts[:1] == [0][: len(values)]
+    width = size // 2
+    expected = [0] if values else []
+    for i in range(width, len(values) - width):
+        before, after = values[i - width : i], values[i + 1 : i + 1 + width]
+        if all(values[i] < h for h in before) and all(values[i] <= h for h in after):
+            expected.append(i)
+    assert starts == expected
+
+
+def test_chunks_of_equal_passages_begin_alike() -> None:
+    passage = texts.words(3, 3_000)
+    a = sketch([*texts.words(4, 777), *passage])
+    hashes = [SKETCH.hashes(texts.text([*texts.words(seed, 500 + seed), *passage])) for seed in (5, 6)]
+    cut = [{int(h[i]) for i in chunk_starts(h, SETTINGS.chunk_shingles) if i > 900} for h in hashes]
+    assert cut[0] == cut[1]
+    assert len(cut[0]) > 5
+    assert len(a.keys) > 0
+
+
+@pytest.mark.parametrize("size", [1_500, 5_000, 60_000])
+@pytest.mark.parametrize("spread", ["words", "passage"])
+@pytest.mark.parametrize(("share", "duplicate"), [(0.85, False), (0.89, False), (0.91, True), (0.95, True)])
+def test_planted_overlaps_decide_correctly(size: int, spread: str, share: float, duplicate: bool) -> None:
+    base = texts.words(size, size)
+    if spread == "words":
+        copy = texts.with_containment(base, size, share + (0.004 if duplicate else 0))
+    else:
+        copy = texts.replaced(base, size, 1 - share - (0.003 if duplicate else 0))
+    assert abs(texts.containment(base, copy) - share) < 0.009
+    a, b = sketch(base), sketch(copy)
+    assert overlaps(a, b) == duplicate
+    assert found([a, b]) == {(0, 1)}  # all are near enough to be compared
+
+
+@pytest.mark.parametrize("share", [0.85, 0.89, 0.91, 0.95])
+@pytest.mark.parametrize("parts", [2, 5, 10, 20])
+def test_an_omnibus_finds_its_parts(parts: int, share: float) -> None:
+    """Each part was edited, word by word, before it went in: the hardest case."""
+    stories = [texts.words(100 + i, 3_000) for i in range(parts)]
+    inside = [
+        texts.with_containment(s, 200 + i, share + 0.004 * (share > 0.9)) for i, s in enumerate(stories)
+    ]
+    omnibus = sketch([word for story in inside for word in story])
+    books = [omnibus, *map(sketch, stories)]
+    assert found(books) == {(0, i) for i in range(1, parts + 1)}
+    assert [overlaps(omnibus, part) for part in books[1:]] == [share > 0.9] * parts
+
+
+def test_small_parts_of_large_books_are_found() -> None:
+    """Twenty stories of 2,000 words, one in each of twenty books of 60,000, edited to 92 %."""
+    missed = 0
+    for i in range(20):
+        story = texts.words(300 + i, 2_000)
+        inside = texts.with_containment(story, 400 + i, 0.92)
+        book = [*texts.words(500 + i, 31_000), *inside, *texts.words(600 + i, 27_000)]
+        missed += found([sketch(story), sketch(book)]) != {(0, 1)}
+    assert missed == 0
+
+
+def test_different_books_do_not_meet() -> None:
+    books = [sketch(texts.words(700 + i, 20_000)) for i in range(30)]
+    assert found(books) == set()
+
+
+def test_a_share_is_taken_as_it_is_written() -> None:
+    assert least_common(1_000, 0.9) == 901
+    for n in range(1, 3_000):
+        least = least_common(n, 0.9)
+        assert Fraction(least, n) > Fraction(9, 10) >= Fraction(least - 1, n)
+
+
+@given(st.sets(st.integers(0, 60)), st.sets(st.integers(0, 60)), st.integers(0, 70))
+def test_common_counts_or_gives_up(a: set[int], b: set[int], least: int) -> None:
+    first, second = (np.array(sorted(s), np.uint64) for s in (a, b))
+    n = len(a & b)
+    assert common(first, second, least) == (n if n >= least else -1)
+
+
+def test_sets_are_read_back_and_damage_is_seen() -> None:
+    f = io.BytesIO()
+    writer = SetWriter(f)
+    sets = [np.arange(n, dtype=np.uint64) * np.uint64(2**60) for n in (3, 0, 5)]
+    places = [writer.add(s) for s in sets]
+    for place, expected in zip(places, sets, strict=True):
+        assert read_set(f, "f", place).tolist() == expected.tolist()
+    f.getbuffer()[4] ^= 1
+    with pytest.raises(CorruptPartError, match="byte 0"):
+        read_set(f, "f", places[0])
+    with pytest.raises(CorruptPartError):
+        read_set(f, "f", SetPlace(48, 5, places[2].checksum))
+
+
+def test_all_pairs_of_a_small_bucket() -> None:
+    keys = np.array([7, 7, 9, 9, 7, 7], np.uint64)
+    books = np.array([3, 1, 3, 1, 1, 2])
+    got, capped = pairs(keys, books, np.full(6, 10), 8)
+    assert (got.tolist(), capped) == ([[1, 2], [1, 3], [2, 3]], 0)
+    nothing = pairs(keys[:0], books[:0], books[:0], 8)
+    assert (nothing[0].shape, nothing[1]) == ((0, 2), 0)
+
+
+@settings(deadline=None)
+@given(st.integers(2, 60), st.integers(2, 8), st.integers(1, 50), st.randoms())
+def test_large_buckets_are_bounded_and_join_all_copies(
+    count: int, cap: int, at_once: int, chance: random.Random
+) -> None:
+    sizes = np.array([chance.randrange(100) for _ in range(count)])
+    keys, books = np.full(count, 5, np.uint64), np.arange(count)
+    got, capped = pairs(keys, books, sizes, cap, at_once)
+    assert capped == (count > cap)
+    assert len(got) <= count * (cap + 1)
+    if count <= cap:
+        assert len(got) == count * (count - 1) // 2
+    order = chance.sample(range(count), count)
+    again, _ = pairs(keys, books[order], sizes[order], cap)
+    assert got.tolist() == again.tolist()  # whatever the order of arrival
+    edges = [Edge(a, b, 1) for a, b in got.tolist()]
+    assert len(losses(sizes.tolist(), edges, [], "component", None)) == count - 1
+    largest = max(range(count), key=lambda i: (sizes[i], i))
+    assert all(any({i, largest} == {a, b} for a, b in got.tolist()) for i in range(count) if i != largest)
+
+
+# Places in the order of preference; an omnibus O of parts A and B.
+OMNIBUS_FIRST = ([30_000, 10_000, 9_000], [Edge(0, 1, 9_900), Edge(0, 2, 8_900)])
+PART_FIRST = ([10_000, 30_000, 9_000], [Edge(0, 1, 9_900), Edge(1, 2, 8_900)])
+
+
+def test_of_a_component_the_first_stays() -> None:
+    assert losses(*OMNIBUS_FIRST, [], "component", None) == [Loss(1, 0), Loss(2, 0)]
+    assert losses(*PART_FIRST, [], "component", None) == [Loss(1, 0), Loss(2, 0)]  # B goes for A
+
+
+def test_directly_only_what_overlaps_one_that_stays_goes() -> None:
+    assert losses(*OMNIBUS_FIRST, [], "direct", None) == [Loss(1, 0), Loss(2, 0)]
+    assert losses(*PART_FIRST, [], "direct", None) == [Loss(1, 0)]  # B stays: it is nowhere else
+
+
+def test_an_omnibus_gives_way_to_parts_that_cover_it() -> None:
+    sizes, edges = [20_000, 10_000, 9_000], [Edge(0, 1, 9_900), Edge(0, 2, 8_900)]
+    assert losses(sizes, edges, [], "component", 0.9) == [Loss(0, 1, omnibus=True)]
+    assert losses(*OMNIBUS_FIRST, [], "component", 0.9) == [Loss(1, 0), Loss(2, 0)]  # they are 63 % of it
+    # Two editions of one story are one part, and do not cover what they are not.
+    twice = [*edges, Edge(1, 2, 8_500)]
+    assert losses(sizes, twice, [], "component", 0.9) == [Loss(1, 0), Loss(2, 0)]
+
+
+def test_an_omnibus_of_omnibuses_gives_way_and_names_what_stays() -> None:
+    sizes = [40_000, 20_000, 20_000, 10_000, 10_000]
+    edges = [Edge(0, 1, 19_900), Edge(0, 2, 19_900), Edge(1, 3, 9_900), Edge(1, 4, 9_900)]
+    edges += [Edge(0, 3, 9_900), Edge(0, 4, 9_900)]
+    assert losses(sizes, edges, [], "direct", 0.9) == [
+        Loss(0, 3, omnibus=True),
+        Loss(1, 3, omnibus=True),
+    ]
+
+
+def test_files_of_one_book_are_one_whatever_their_texts() -> None:
+    for rule in ("component", "direct"):
+        assert losses([5, 5, 5], [], [(0, 2)], rule, None) == [Loss(2, 0)]
