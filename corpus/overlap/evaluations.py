@@ -142,16 +142,23 @@ def _json_lines(file: EvaluationFile, text: str) -> Iterator[Text]:
             raise UserError(f"evaluation {file.path}, line {number}: not valid JSON: {error}") from error
         if not isinstance(value, dict):
             raise UserError(f"evaluation {file.path}, line {number}: not a JSON object")
-        for field, found in _strings(value, "", 0):
-            yield Text(item, field, found)
+        try:
+            for field, found in _strings(value, "", 0):
+                yield Text(item, field, found)
+        except _TooDeepError as error:
+            raise UserError(f"evaluation {file.path}, line {number}: {error}") from error
         item += 1
+
+
+class _TooDeepError(ValueError):
+    """A value lies too deep."""
 
 
 def _strings(value: Any, path: str, depth: int) -> Iterator[tuple[str, str]]:
     if isinstance(value, str):
         yield path, value
     elif depth >= _MAX_NESTING:
-        raise UserError(f"evaluation: field {path[:60]}… is nested more than {_MAX_NESTING} deep")
+        raise _TooDeepError(f"nested more than {_MAX_NESTING} deep: {path[:60]}…")
     elif isinstance(value, dict):
         for key, inner in value.items():
             yield from _strings(inner, f"{path}.{key}" if path else key, depth + 1)

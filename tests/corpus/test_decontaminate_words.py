@@ -1,0 +1,173 @@
+"""Words and n-grams: the compiled loop finds what the plain rules find, in any script."""
+
+from __future__ import annotations
+
+import string
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from corpus.kernels.ngram_scan import MAX_WORDS, every_ngram, scan, sieve_of
+from corpus.kernels.ngram_words import SPACE, fold_one, word_table, words
+from corpus.overlap.evaluations import Text
+from corpus.overlap.ngrams import GRAM, NgramIndex, gather
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "overlap" / "ngram_words.toml"
+# Letters of one, two, three and four bytes, what folds to nothing or to more, and spaces.
+_PIECES = ["a", "B", "é", "e\u0301", "ß", "ﬁ", "Σ", "ж", "今", "𝔸", "😀", "-", "’", "\u200b", "½", "हि"]
+_SPACES = [" ", "\n", "  ", "\u00a0", "\u3000", "\x1c"]
+_text = st.lists(st.sampled_from(_PIECES + _SPACES), max_size=40).map("".join)
+
+
+def plain_ngrams(text: str, n: int) -> list[tuple[str, int, int]]:
+    """Each n-gram with its place in code points, by the plain rules."""
+    found = list(words(text))
+    return [
+        (" ".join(w.text for w in found[i : i + n]), found[i].start, found[i + n - 1].end)
+        for i in range(len(found) - n + 1)
+    ]
+
+
+@pytest.mark.parametrize("case", tomllib.loads(GOLDEN.read_text())["case"], ids=lambda case: case["why"])
+def test_golden_words(case: dict[str, Any]) -> None:
+    assert [word.text for word in words(case["input"])] == case["expected"]
+
+
+def test_places_are_those_of_the_tokens() -> None:
+    text = " “Hello,” — she said."
+    assert [text[w.start : w.end] for w in words(text)] == ["“Hello,”", "she", "said."]
+
+
+@given(st.text(alphabet=string.printable))
+def test_of_ascii_the_words_are_the_janitors(text: str) -> None:
+    table = str.maketrans(string.ascii_uppercase, string.ascii_lowercase, string.punctuation)
+    assert [word.text for word in words(text)] == text.translate(table).split()
+
+
+def test_the_table_says_what_the_plain_rules_say_of_every_code_point() -> None:
+    folded, pool, ends = (array.tolist() for array in word_table())
+    for cp in (*range(0xD800), *range(0xE000, 0x110000)):
+        value = folded[cp]
+        if value == SPACE:
+            assert chr(cp).isspace(), hex(cp)
+            continue
+        found = pool[ends[-2 - value] : ends[-1 - value]] if value < SPACE else [value] * (value > 0)
+        assert "".join(map(chr, found)) == fold_one(chr(cp)), hex(cp)
+        assert not chr(cp).isspace(), hex(cp)
+
+
+@settings(max_examples=300)
+@given(st.lists(st.none() | _text, max_size=5), st.sets(st.integers(1, 4), min_size=1))
+def test_every_ngram_of_the_plain_rules_and_no_other_is_a_candidate(
+    documents: list[str | None], sizes: set[int]
+) -> None:
+    found = scan(pa.array(documents, pa.string()), every_ngram(sorted(sizes)))
+    rows = []
+    for document, start, end, size in zip(found.document, found.start, found.end, found.size, strict=True):
+        data = (documents[document] or "").encode()
+        before, inside = data[:start].decode(), data[start:end].decode()
+        spelled = " ".join(word.text for word in words(inside))
+        rows.append((int(document), int(size), spelled, len(before), len(before) + len(inside)))
+    expected = [
+        (i, n, *g) for i, text in enumerate(documents) for n in sizes for g in plain_ngrams(text or "", n)
+    ]
+    assert sorted(rows) == sorted(expected)
+
+
+@given(st.lists(_text, max_size=4), st.integers(1, 3))
+def test_equal_ngrams_and_only_they_have_equal_hashes(documents: list[str], n: int) -> None:
+    found = scan(pa.array(documents, pa.string()), every_ngram([n]))
+    texts = [gram for text in documents for gram, _, _ in plain_ngrams(text, n)]
+    assert (
+        len(set(zip(texts, found.key.tolist(), strict=True)))
+        == len(set(texts))
+        == len(set(found.key.tolist()))
+    )
+
+
+@settings(max_examples=300)
+@given(st.lists(_text, min_size=1, max_size=3), st.lists(st.none() | _text, max_size=4), st.integers(1, 3))
+def test_the_index_finds_what_a_search_by_hand_finds(
+    evaluations: list[str], documents: list[str | None], n: int
+) -> None:
+    tables = gather({"e": [Text(i, "f", text) for i, text in enumerate(evaluations)]}, n)
+    index = NgramIndex(tables.grams, [n])
+    found = index.find(pa.array(documents, pa.string()))
+    texts = tables.grams.column("text").to_pylist()
+    rows = [
+        (int(d), texts[g], int(s), int(e))
+        for d, g, s, e in zip(found.document, found.gram, found.start, found.end, strict=True)
+    ]
+    wanted = {gram for text in evaluations for gram, _, _ in plain_ngrams(text, n)}
+    assert set(texts) == wanted
+    expected = [
+        (i, gram, start, end)
+        for i, text in enumerate(documents)
+        for gram, start, end in plain_ngrams(text or "", n)
+        if gram in wanted
+    ]
+    assert rows == expected
+
+
+def test_two_sizes_are_searched_for_at_once() -> None:
+    texts = {"a": [Text(0, "f", "one two three")], "b": [Text(0, "f", "three four")]}
+    short, long = gather({"b": texts["b"]}, 2), gather({"a": texts["a"]}, 3)
+    grams = pa.concat_tables([short.grams, long.grams]).sort_by("key")
+    found = NgramIndex(grams, [2, 3]).find(pa.array(["zero One, two three four"]))
+    spelled = grams.column("text").to_pylist()
+    assert [(spelled[g], s, e) for g, s, e in zip(found.gram, found.start, found.end, strict=True)] == [
+        ("one two three", 5, 19),
+        ("three four", 14, 24),
+    ]
+
+
+def test_a_hash_that_two_ngrams_share_neither_adds_nor_hides_one() -> None:
+    tables = gather({"e": [Text(0, "f", "red green blue")]}, 3)
+    key = tables.grams.column("key")[0].as_py()
+    doubled = pa.table([[key, key], ["another text entirely", "red green blue"]], schema=GRAM)
+    document = pa.array(["Red, green; blue!"])
+    assert NgramIndex(doubled, [3]).find(document).gram.tolist() == [1]
+    assert NgramIndex(doubled.slice(0, 1), [3]).find(document).gram.tolist() == []
+
+
+def test_slices_nulls_and_nothing() -> None:
+    index = NgramIndex(gather({"e": [Text(0, "f", "a b")]}, 2).grams, [2])
+    whole = pa.array(["a b", None, "x a b a b", ""])
+    assert index.find(whole).document.tolist() == [0, 2, 2]
+    assert index.find(whole.slice(1)).document.tolist() == [1, 1]
+    assert index.find(pa.array([], pa.string())).document.tolist() == []
+    assert NgramIndex(GRAM.empty_table(), []).find(whole).document.tolist() == []
+
+
+def test_the_sieve_lets_what_is_in_it_through_and_little_else() -> None:
+    rng = np.random.default_rng(7)
+    inside, outside = (rng.integers(0, 2**64, 100_000, np.uint64) for _ in range(2))
+    cells, _, _ = sieve_of(inside, [13])
+
+    def passes(keys: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        one = np.uint64(1)
+        bits = (one << (keys & np.uint64(63))) | (one << ((keys >> np.uint64(6)) & np.uint64(63)))
+        cell = cells[((keys >> np.uint64(12)) & np.uint64(len(cells) - 1)).astype(np.int64)]
+        found: np.ndarray[Any, Any] = (cell & bits) == bits
+        return found
+
+    assert passes(inside).all()
+    assert passes(outside).mean() < 0.03
+
+
+def test_an_ngram_may_be_as_long_as_the_loop_remembers_and_no_longer() -> None:
+    text = " ".join(f"w{i}" for i in range(3 * MAX_WORDS))
+    found = scan(pa.array([text]), every_ngram([MAX_WORDS]))
+    assert len(found.key) == 2 * MAX_WORDS + 1
+    assert [text[s:e] for s, e in zip(found.start, found.end, strict=True)] == [
+        text[s:e] for _, s, e in plain_ngrams(text, MAX_WORDS)
+    ]
+    for wrong in ([], [0], [MAX_WORDS + 1]):
+        with pytest.raises(ValueError, match="words"):
+            every_ngram(wrong)
