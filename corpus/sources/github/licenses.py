@@ -75,14 +75,13 @@ def spdx() -> Licensing:
 
 
 class LicenseRule:
-    """The recipe's rule; remembers what it has decided, a text by its digest."""
+    """Decides by a set of allowed ids; remembers what it has decided, a text by its digest."""
 
-    def __init__(self, settings: GitHub) -> None:
-        found = (name for family in settings.families for name in table().families[family])
-        self._allowed = frozenset(name.casefold() for name in (*found, *settings.also))
-        self._several = spdx().OR if settings.several == "any" else spdx().AND
-        self._coverage = settings.license_coverage
-        self._text_bytes = settings.license_bytes
+    def __init__(self, allowed: frozenset[str], several: str, coverage: float, text_bytes: int) -> None:
+        self._allowed = allowed
+        self._several = spdx().OR if several == "any" else spdx().AND
+        self._coverage = coverage
+        self._text_bytes = text_bytes
         self.of_names = functools.lru_cache(maxsize=65_536)(self._of_names)
         self._texts: dict[bytes, tuple[str, ...]] = {}
 
@@ -130,6 +129,16 @@ class LicenseRule:
         if isinstance(tree, LicenseSymbol):
             return tree.key.removesuffix("+").casefold() in self._allowed
         raise TypeError(f"{type(tree).__name__} in a licence expression")
+
+
+def open_rule(settings: GitHub) -> LicenseRule:
+    """The rule of a recipe, one a process."""
+    names = (name for family in settings.families for name in table().families[family])
+    allowed = frozenset(name.casefold() for name in (*names, *settings.also))
+    return _opened(allowed, settings.several, settings.license_coverage, settings.license_bytes)
+
+
+_opened = functools.lru_cache(maxsize=4)(LicenseRule)
 
 
 def parsed(text: str) -> Any | None:
