@@ -22,7 +22,8 @@ import pyarrow.parquet as pq
 from corpus.assets import fetch
 from corpus.kernels.language_model_text import normalize_for_language_model
 from corpus.recipe import Recipe
-from tests.bench.generator import make_wet_files
+from tests.bench import copies
+from tests.bench.generator import make_copied_dump, make_wet_files
 from tests.bench.measure import Cost, line, process
 from tests.bench.models import write_recipe
 from tests.bench.steps import print_html, print_steps
@@ -59,6 +60,15 @@ def main() -> None:
         _exchanged(folder / "run-large-words-1")
         print_steps(folder / "small", folder, small, recipes["words"])
         print_html(recipes["words"])
+        _copies(folder, args.megabytes * 10**6)
+
+
+def _copies(folder: Path, size: int) -> None:
+    """Duplicates of whole pages against the truth, in a set of two thirds of the small set's size."""
+    make_copied_dump(folder / "copies", size // 3)
+    near = copies.write_recipe(folder / "copies.toml")
+    copies.run_filter(folder / "copies", folder / "copies.toml", folder / "run-copies")
+    copies.print_found(copies.measure(folder / "copies", folder / "run-copies", near), near)
 
 
 def _filter(folder: Path, name: str, size: int, encoding: str, workers: int = 1) -> Cost:

@@ -1,18 +1,23 @@
-"""A WET set of any size, made from real pages where there are some, with known shares of repetition.
+"""WET sets of any size, made from real pages where there are some, with known shares of repetition.
 
-Seeds are pages of the development data (or of the built-in sample). A page of the set is a seed whose
-lines are kept as they are with probability `REPEATED` (so they repeat over the set) and otherwise get
-some of their words replaced by words of the same seed (so they do not); `COPIES` of the pages are exact
-copies of the page before.
+Seeds are pages of the development data (or of the built-in sample). A fresh page is a seed whose lines are
+kept as they are with probability `REPEATED` (so they repeat over the set) and otherwise get some of their
+words replaced by words of the same seed (so they do not). Other pages are copies of a fresh one, each of
+another: exact, or near, with one of `EDITS` as the share of its words that are replaced. Which page is a
+copy of which is written to ``truth.csv``.
 """
 
 from __future__ import annotations
 
+import csv
 import gzip
 import os
 import random
 import uuid
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import IO
 
 from corpus import inputs, recipe
 from corpus.sample import CRAWL
@@ -20,9 +25,24 @@ from corpus.sources.commoncrawl import read_pages
 from corpus.tally import Tally
 
 REPEATED = 0.25
-COPIES = 0.05
+EXACT = 0.05
+NEAR = 0.05
+EDITS = (0.002, 0.005, 0.01, 0.02, 0.03, 0.04, 0.06, 0.08, 0.12, 0.2)
+TRUTH = "truth.csv"
 _REPLACED_WORDS = 0.15
 _CHUNK = 16 << 20
+
+Seeds = list[tuple[str, list[str]]]  # (title, lines)
+
+
+@dataclass(frozen=True)
+class Copy:
+    """One line of the truth: addresses of a page and of the page it was made from; kind exact or near."""
+
+    page: str
+    original: str
+    kind: str
+    edits: float
 
 
 def real_warc_files() -> list[Path]:
@@ -31,12 +51,12 @@ def real_warc_files() -> list[Path]:
     return sorted((shared / "data" / "commoncrawl").glob("html-*.warc.gz"))
 
 
-def seed_pages() -> list[tuple[str, list[str]]]:
-    """(title, lines) of pages of at least 600 characters, the real ones if the data is there."""
-    paths = list(map(str, real_warc_files())) or [str(CRAWL)]
+def seed_pages(paths: Iterable[Path] = ()) -> Seeds:
+    """Pages of at least 600 characters, of the given files or else the real ones if the data is there."""
+    chosen = list(map(str, paths or real_warc_files())) or [str(CRAWL)]
     limits = recipe.load("sample").limits
     pages = []
-    for file in inputs.resolve(paths):
+    for file in inputs.resolve(chosen):
         tally = Tally(lambda batch: None)
         for batch in read_pages(file.path, file.name, limits, _CHUNK, tally):
             for title, text in zip(
@@ -48,47 +68,129 @@ def seed_pages() -> list[tuple[str, list[str]]]:
     return pages
 
 
-def make_wet_files(folder: Path, text_bytes: int, files: int, seed: int = 0) -> int:
+def make_wet_files(
+    folder: Path, text_bytes: int, files: int, seed: int = 0, seeds: Seeds | None = None
+) -> int:
     """Write `files` WET files of `text_bytes` of text in all; returns the bytes of text written."""
     folder.mkdir(parents=True, exist_ok=True)
-    seeds = seed_pages()
-    written = 0
+    chosen = seeds or seed_pages()
+    written, truth = 0, []
     for number in range(files):
         rng = random.Random(f"{seed}/{number}")
-        body: str | None = None
-        size = page = 0
-        with open(folder / f"CC-MAIN-00000000000000-{number:05d}.warc.wet.gz", "wb") as out:
-            while size < text_bytes // files:
-                if body is None or rng.random() >= COPIES:
-                    body = _page(rng, *rng.choice(seeds))
-                data = body.encode()
-                out.write(gzip.compress(_record(f"{number}/{page}", data), 6, mtime=0))
-                size += len(data)
-                page += 1
-        written += size
+        fresh: list[tuple[str, str]] = []  # pages of the file that have no copy yet
+        with _wet_file(folder, number) as out:
+            pages = _Pages(out, rng, chosen, str(number))
+            while pages.size < text_bytes // files:
+                if not fresh or (kind := _drawn(rng, EXACT, NEAR)) == "fresh":
+                    fresh.append(pages.fresh())
+                    del fresh[:-50]  # as far back as copies lie
+                else:
+                    truth.append(pages.copy(kind, *fresh.pop(rng.randrange(len(fresh)))))
+        written += pages.size
+    write_truth(folder, truth)
     return written
 
 
-def _page(rng: random.Random, title: str, lines: list[str]) -> str:
-    words = [word for line in lines for word in line.split()]
-    made = [title]
-    for line in lines:
-        if rng.random() < REPEATED:
-            made.append(line)
-        else:
-            made.append(
-                " ".join(
-                    rng.choice(words) if rng.random() < _REPLACED_WORDS else word for word in line.split()
-                )
-            )
-    return "\n".join(made) + "\n"
+def make_copied_dump(folder: Path, text_bytes: int, seed: int = 0, seeds: Seeds | None = None) -> int:
+    """Write two dumps of `text_bytes` each: half of the second are copies of pages of the first.
+
+    A quarter of the copies is exact. In different dumps lie copies that paragraph deduplication within
+    a dump leaves alone. Returns the bytes of text written.
+    """
+    chosen, rng = seeds or seed_pages(), random.Random(f"copies/{seed}")
+    first, second = folder / "CC-MAIN-2020-10", folder / "CC-MAIN-2020-16"
+    fresh: list[tuple[str, str]] = []
+    with _wet_file(first, 0) as out:
+        pages = _Pages(out, rng, chosen, "first")
+        while pages.size < text_bytes:
+            fresh.append(pages.fresh())
+    rng.shuffle(fresh)
+    truth = []
+    with _wet_file(second, 0) as out:
+        copies = _Pages(out, rng, chosen, "second")
+        while copies.size < text_bytes:
+            kind = _drawn(rng, 0.125, 0.375) if fresh else "fresh"
+            if kind == "fresh":
+                copies.fresh()
+            else:
+                truth.append(copies.copy(kind, *fresh.pop()))
+    write_truth(folder, truth)
+    return pages.size + copies.size
 
 
-def _record(name: str, body: bytes) -> bytes:
+def write_truth(folder: Path, truth: Iterable[Copy]) -> None:
+    """Write ``truth.csv``."""
+    with (folder / TRUTH).open("w", newline="") as f:
+        writer = csv.DictWriter(f, [field.name for field in fields(Copy)])
+        writer.writeheader()
+        writer.writerows(map(asdict, truth))
+
+
+def read_truth(folder: Path) -> list[Copy]:
+    """The planted copies of a set."""
+    with (folder / TRUTH).open(newline="") as f:
+        return [Copy(r["page"], r["original"], r["kind"], float(r["edits"])) for r in csv.DictReader(f)]
+
+
+class _Pages:
+    """Writes pages to one file; a page is (address, text)."""
+
+    def __init__(self, out: IO[bytes], rng: random.Random, seeds: Seeds, name: str) -> None:
+        self._out = out
+        self._rng = rng
+        self._seeds = seeds
+        self._name = name
+        self._pages = 0
+        self.size = 0  # bytes of text
+
+    def fresh(self) -> tuple[str, str]:
+        """A page of its own."""
+        title, lines = self._rng.choice(self._seeds)
+        words = [word for line in lines for word in line.split()]
+        kept = (self._rng.random() < REPEATED for _ in lines)
+        made = [
+            line if keep else self._edited(line, words, _REPLACED_WORDS)
+            for line, keep in zip(lines, kept, strict=True)
+        ]
+        return self._write("\n".join([title, *made]) + "\n")
+
+    def copy(self, kind: str, original: str, text: str) -> Copy:
+        """A copy of a page; its title, which is no part of a page's text, is the same."""
+        edits = 0.0
+        if kind == "near":
+            edits = self._rng.choice(EDITS)
+            title, *lines = text.removesuffix("\n").split("\n")
+            words = [word for line in lines for word in line.split()]
+            text = "\n".join([title, *(self._edited(line, words, edits) for line in lines)]) + "\n"
+        return Copy(self._write(text)[0], original, kind, edits)
+
+    def _edited(self, line: str, words: list[str], share: float) -> str:
+        rng = self._rng
+        return " ".join(rng.choice(words) if rng.random() < share else word for word in line.split())
+
+    def _write(self, text: str) -> tuple[str, str]:
+        address, data = f"https://bench.example/{self._name}/{self._pages}", text.encode()
+        self._out.write(gzip.compress(_record(address, data), 6, mtime=0))
+        self.size += len(data)
+        self._pages += 1
+        return address, text
+
+
+def _drawn(rng: random.Random, exact: float, near: float) -> str:
+    drawn = rng.random()
+    return "exact" if drawn < exact else "near" if drawn < exact + near else "fresh"
+
+
+def _wet_file(folder: Path, number: int) -> IO[bytes]:
+    folder.mkdir(parents=True, exist_ok=True)
+    return (folder / f"CC-MAIN-00000000000000-{number:05d}.warc.wet.gz").open("wb")
+
+
+def _record(address: str, body: bytes) -> bytes:
     header = (
         "WARC/1.0\r\nWARC-Type: conversion\r\n"
-        f"WARC-Target-URI: https://bench.example/{name}\r\nWARC-Date: 2020-01-01T00:00:00Z\r\n"
-        f"WARC-Record-ID: <urn:uuid:{uuid.uuid5(uuid.NAMESPACE_URL, name)}>\r\n"
+        f"WARC-Target-URI: {address}\r\nWARC-Date: 2020-01-01T00:00:00Z\r\n"
+        f"WARC-Record-ID: <urn:uuid:{uuid.uuid5(uuid.NAMESPACE_URL, address)}>\r\n"
         f"Content-Type: text/plain\r\nContent-Length: {len(body)}\r\n\r\n"
     )
     return header.encode() + body + b"\r\n\r\n"
