@@ -29,7 +29,8 @@ class C4:
     """C4 (Touvron et al. 2023, section 2.1: "the publicly available C4 dataset")."""
 
     mode: Literal["published", "rebuild"] = "published"  # JSON lines as allenai/c4's; WET, WARC or ARC files
-    splits: list[Literal["train", "validation"]] = Field(default=["train"], min_length=1)  # that are kept
+    # Those kept. By default both: of published files the choice is made with the files.
+    splits: list[Literal["train", "validation"]] = Field(default=["train", "validation"], min_length=1)
     # All that follows is of the rebuild.
     reading: Literal["tfds", "paper"] = "tfds"
     line_min_words: int | None = Field(default=None, ge=0)  # else by the reading: 5, or 3
@@ -45,7 +46,7 @@ class C4:
     max_curly_bracket: int = Field(default=0, ge=0)  # lines
     # English Punkt (tfds), Punkt without a model, which knows no abbreviations, or words that end in marks.
     sentences: Literal["punkt", "untrained-punkt", "marks"] = "punkt"
-    punkt: str = "punkt"  # asset: nltk's punkt_tab, of which `punkt_language` is read
+    punkt: str = "punkt_tab"  # asset: nltk's punkt_tab, of which `punkt_language` is read
     punkt_language: str = "english"
     line_dedup: Literal["page", "none"] = "page"  # a line stays in the page whose URL has the smallest MD5
     min_english: float = Field(default=0.99, ge=0.5, le=1)  # langdetect's probability, if it is likeliest

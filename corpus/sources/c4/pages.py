@@ -106,7 +106,7 @@ def page_text(title: str | None, text: str) -> str:
 
 def _rows(pages: pa.RecordBatch, measures: Measures, settings: C4) -> pa.RecordBatch:
     columns = {name: pages.column(name).to_pylist() for name in pages.schema.names}
-    texts = pa.array(map(page_text, columns["title"], columns["text"]), pa.string(), len(pages))
+    texts = pa.array(list(map(page_text, columns["title"], columns["text"])), pa.string())
     urls, times = columns["url"], columns["timestamp"]
     counts, cleaned = measures.clean(texts)
     reasons = [
