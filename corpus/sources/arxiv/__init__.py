@@ -1,1 +1,47 @@
-"""ArXiv: bulk tars of LaTeX submissions."""
+"""ArXiv: bulk tars of LaTeX submissions -> papers as text, with the authors' macros expanded."""
+
+from __future__ import annotations
+
+from corpus.build.source import BuildSource, Unique
+from corpus.rules import Check
+from corpus.settings.arxiv import ArXiv
+from corpus.sources.arxiv.read import FIELDS, NAME, read
+
+
+def _checks(settings: ArXiv) -> list[Check]:
+    if not settings.tokenizer:
+        return []
+    per_character = settings.max_tokens_per_character
+    return [
+        Check("arxiv_v1_tokens", "too_many_tokens", 1, float(settings.max_tokens), strict=False),
+        Check("arxiv_v1_tokens_per_character", "tokens_per_character", 1, per_character, strict=False),
+    ]
+
+
+def _unique(settings: ArXiv) -> tuple[Unique, ...]:
+    """Of the versions of a paper the newest stays; of one version the one read last by its file's name."""
+    return (
+        Unique(
+            kind="version",
+            reason="older_version",
+            key=("key",),
+            order=(("arxiv_v1_version", "descending"), ("file", "descending"), ("offset", "ascending")),
+        ),
+    )
+
+
+def _assets(settings: ArXiv) -> list[str]:
+    return [settings.tokenizer] if settings.tokenizer else []
+
+
+SOURCE = BuildSource(
+    name=NAME,
+    version=1,
+    libraries=("pyarrow", "isal", "sentencepiece"),
+    fields=FIELDS,
+    read=read,
+    checks=_checks,
+    unique=_unique,
+    assets=_assets,
+    thresholds=frozenset({"max_tokens", "max_tokens_per_character"}),
+)

@@ -273,6 +273,7 @@ def _math_choice(paper: Expander, name: str) -> None:
 
 
 def _xspace(paper: Expander, name: str) -> None:
+    r"""A space, as package xspace decides; but none in a formula, where TeX would ignore it."""
     following = paper.stream.peek()
     if following == "\\":
         frame = paper.stream.top()
@@ -281,7 +282,8 @@ def _xspace(paper: Expander, name: str) -> None:
             return
     elif following == "" or following.isspace() or following in _XSPACE_CHARACTERS:
         return
-    paper.emit(" ")
+    if following.isalnum() or not paper.in_mathematics():
+        paper.emit(" ")
 
 
 def _alias(paper: Expander, name: str) -> None:

@@ -13,7 +13,7 @@ from functools import partial
 from corpus.sources.arxiv import macros
 from corpus.sources.arxiv.expand import PROTECTED, Command, Expander, renamed
 from corpus.sources.arxiv.macros import Macro, make
-from corpus.sources.arxiv.stream import Stream, joined
+from corpus.sources.arxiv.stream import WRITTEN, Stream, joined
 
 _PREFIXED = re.compile(r"\s*\\([A-Za-z]+)")
 _FLAG_PREFIX = "if"
@@ -46,6 +46,7 @@ _BY_NAME: dict[str, Callable[[Stream, str], Macro | None]] = {
     **dict.fromkeys(("def", "gdef", "edef", "xdef"), macros.definition),
     **dict.fromkeys(("newcommand", "renewcommand", "providecommand"), macros.newcommand),
 }
+_GLOBAL = frozenset({"gdef", "xdef"})
 _PROVIDING = frozenset({"providecommand", "providerobustcmd", "ProvideDocumentCommand"})
 
 
@@ -61,7 +62,7 @@ def _define(paper: Expander, command: str) -> None:
     if command in ("edef", "xdef") and not macro.parameters and not paper.packages:
         macro = make(macro.name, (), paper.expand_now("".join(map(str, macro.body))))
     if not (command in _PROVIDING and macro.name in paper.table):
-        paper.register(macro)
+        paper.register(macro, everywhere=command in _GLOBAL)
     paper.removed()
 
 
@@ -101,8 +102,7 @@ def _let(paper: Expander, command: str) -> None:
     elif target in ("\\relax", "\\empty", "\\@empty"):
         paper.register(make(name, (), ""))
     elif target in ("\\undefined", "\\@undefined"):
-        if isinstance(paper.table.get(name), Macro):
-            del paper.table[name]
+        paper.forget(name)
     elif target[-1:] not in _BRACES and target[1:] not in _BRACES:
         # A command that the source acts on is read again; LaTeX's others stand for what they were.
         again = known is not None or target[0] != "\\"
@@ -136,6 +136,33 @@ def _by_name(paper: Expander, command: str) -> None:
     stream.commit()
     paper.register(macro)
     paper.removed()
+
+
+def _named(paper: Expander, command: str) -> None:
+    r"""``\csname NAME\endcsname``: the command, or of a name that is none an environment's begin or end."""
+    stream = paper.stream
+    stream.begin()
+    stream.skip_spaces()
+    segments = stream.until("\\endcsname")
+    name = joined(segments).strip() if segments else ""
+    if not name or "\\" in name:
+        stream.rollback()
+        paper.emit(f"\\{command}")
+        return
+    stream.commit()
+    end = name.startswith("end")
+    environment = name.removeprefix("end")
+    is_command = name.replace("@", "a").isalpha()
+    text = f"\\{name}" if is_command else f"\\{'end' if end else 'begin'}{{{environment}}}"
+    stream.push(text, segments[0].origin if segments else WRITTEN)
+
+
+def _group(paper: Expander, command: str) -> None:
+    if command in ("begingroup", "bgroup"):
+        paper.open_scope("{")
+    else:
+        paper.close_scope("{")
+    paper.emit(f"\\{command}")
 
 
 def _prefix(paper: Expander, command: str) -> None:
@@ -230,6 +257,8 @@ COMMANDS: dict[str, Command] = {
     **dict.fromkeys(
         ("lstnewenvironment", "newminted", "DefineVerbatimEnvironment"), Command(_new_verbatim, packages=True)
     ),
+    **dict.fromkeys(("begingroup", "bgroup", "endgroup", "egroup"), Command(_group)),
+    "csname": Command(_named),
     "let": Command(_let, packages=True),
     "expandafter": Command(_by_name),
     "futurelet": Command(_future_let),

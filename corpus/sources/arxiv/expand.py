@@ -28,6 +28,7 @@ _EMPTY_GROUP = re.compile(r"[ \t]*\{\}")
 _SWALLOWED = re.compile(r"[ \t]*+(?:\n[ \t]*+(?!\n|\Z))?")  # but no end of a paragraph
 _BLANK_LINE = re.compile(r"[ \t]*(?:\n|\Z)")
 _BLANKS = re.compile(r"[ \t]*")
+_MAX_SCOPES = 200
 _TAIL = 80  # characters of a control word's end that are looked at
 _NOT_CONDITIONALS = names("not_conditionals")
 PROTECTED = names("structure") | names("sections")
@@ -50,12 +51,13 @@ class Command:
 class Result:
     """What became of a paper: its text, and whether a heading was found, from which on it is.
 
-    `front` is the text before; `left` counts, by reason, calls of macros that stay by name, `left_names` has
+    `front` is the text before; `source` the characters of the files read; `left` counts, by reason, calls of macros that stay by name, `left_names` has
     the first reason of each; `missing` files are named and not there, `unread` ones not read for a limit.
     """
 
     text: str
     front: str
+    source: int
     has_section: bool
     macros: int
     expanded: int
@@ -104,6 +106,7 @@ class Expander:
         self.aliases: dict[str, str] = {}  # of \futurelet
         self.conditions: list[bool] = []  # open \if…: decided by us, or left in the text
         self.defined: set[str] = set()
+        self.delimiters: set[str] = set()  # commands that only end arguments
         self.packages_read: set[str] = set()
         self.counts = Counts()
         self.spliced = 0
@@ -116,6 +119,7 @@ class Expander:
         self.out: list[str] = []
         self.muted: list[tuple[str, list[str]]] = []  # environment or package, and the output to go back to
         self.packages = 0
+        self._scopes: list[tuple[str, dict[str, Command | Macro | None]]] = []
         self._length = 0
         self._checkpoint: _Checkpoint | None = None
         self._opaque: dict[str, bool] = {}
@@ -126,6 +130,7 @@ class Expander:
         self.needs_document = any("\\begin{document}" in self.files[name] for name in self.files)
         for name in reversed(main):
             self.stream.stack.append(Frame(self.files[name], WRITTEN, file=name))
+            self.spliced += len(self.files[name])
         self._read_all()
         while self.muted:  # never closed: what is in it is not lost
             _, out = self.muted.pop()
@@ -135,6 +140,7 @@ class Expander:
         return Result(
             text="".join(self.out if start is None else self.out[start:]),
             front="" if start is None else "".join(self.out[:start]),
+            source=self.spliced,
             has_section=start is not None,
             macros=len(self.defined),
             expanded=self.counts.expanded,
@@ -222,18 +228,55 @@ class Expander:
 
     # Macros.
 
-    def register(self, macro: Macro) -> None:
-        """Take a definition over, unless its name is one that the source acts on itself."""
+    def open_scope(self, name: str) -> None:
+        """What is defined from here on holds until this environment or group ends."""
+        if len(self._scopes) < _MAX_SCOPES:
+            self._scopes.append((name, {}))
+
+    def close_scope(self, name: str) -> None:
+        """The end of an environment or group: definitions are again as they were before it."""
+        for depth in range(len(self._scopes) - 1, -1, -1):
+            if self._scopes[depth][0] == name:
+                for _, before in reversed(self._scopes[depth:]):
+                    for macro, meaning in before.items():
+                        self._set(macro, meaning)
+                del self._scopes[depth:]
+                return
+
+    def _set(self, name: str, meaning: Command | Macro | None) -> None:
+        self._opaque.clear()
+        if meaning is None:
+            self.table.pop(name, None)
+        else:
+            self.table[name] = meaning
+
+    def forget(self, name: str) -> None:
+        """Make a macro undefined."""
+        if isinstance(known := self.table.get(name), Macro):
+            if self._scopes:
+                self._scopes[-1][1].setdefault(name, known)
+            self._set(name, None)
+
+    def register(self, macro: Macro, everywhere: bool = False) -> None:
+        """Take a definition over, unless its name is one that the source acts on itself.
+
+        Args:
+            macro: what is defined.
+            everywhere: the definition outlives the environment or group that it stands in.
+        """
         name = macro.name
         if name in self.commands or name in PROTECTED:
             return
         if self.packages:
-            if macro.program or any(inner not in self.table for inner in macro.inner):
-                return
+            macro = replace(macro, package=True)
         else:
             self.defined.add(name)
-        self.table[name] = macro
-        self._opaque.clear()
+        for _, before in self._scopes if everywhere else ():
+            before.pop(name, None)
+        if self._scopes and not everywhere:
+            self._scopes[-1][1].setdefault(name, self.table.get(name))
+        self._set(name, macro)
+        self.delimiters.update(_CONTROL.findall(macro.lead + "".join(p.text for p in macro.parameters)))
 
     def call(self, macro: Macro, origin: Origin, shown: str, end: bool = False) -> None:
         """Put a macro's expansion before what is read next, or put out what is `shown` of it."""
@@ -332,12 +375,15 @@ class Expander:
             return "recursive"
         if origin.depth >= self.settings.max_depth:
             return "depth"
-        if self.settings.programs == "leave" and (macro.program or macro.inner) and self._is_opaque(macro):
-            return "program"
+        if (macro.program or macro.inner) and self._is_opaque(macro):
+            return "package" if macro.package else "program" if self.settings.programs == "leave" else ""
         return ""
 
     def _is_opaque(self, macro: Macro) -> bool:
-        """Whether a macro, or one with an ``@`` in its name that it uses, is a program."""
+        """Whether a macro, or one with an ``@`` in its name that it uses, is a program.
+
+        A package's macro is one also where it uses names with an ``@`` that are not known.
+        """
         known = self._opaque.get(macro.name)
         if known is not None:
             return known
@@ -345,13 +391,17 @@ class Expander:
         opaque = macro.program
         for name in sorted(macro.inner):
             part = self.table.get(name)
-            opaque = opaque or part is None or (isinstance(part, Macro) and self._is_opaque(part))
+            if isinstance(part, Macro):
+                opaque = opaque or self._is_opaque(part)
+            elif part is None and macro.package:
+                opaque = opaque or name not in self.delimiters
         self._opaque[macro.name] = opaque
         return opaque
 
     def _leave(self, name: str, shown: str, why: str) -> None:
-        self.counts.left[why] += 1
-        self.counts.left_names.setdefault(name, why)
+        if why != "package":  # that one is no macro of the author's
+            self.counts.left[why] += 1
+            self.counts.left_names.setdefault(name, why)
         self.emit(shown)
 
     # Reading.

@@ -42,8 +42,8 @@ class Macro:
 
     `lead` is text that must follow the name. `literal` is set for a name that \let gave to a command of
     LaTeX's own: it stands for that command as it was, whatever becomes of the command's name. `program`: the
-    body is a program, or names commands with an ``@``. `open_end`: spaces after the call can stay.
-    `end_body` is that of an environment's end.
+    body is a program. `package`: it is one of a package that comes with the paper. `open_end`: spaces after
+    the call can stay. `end_body` is that of an environment's end.
     """
 
     name: str
@@ -52,6 +52,7 @@ class Macro:
     lead: str = ""
     literal: str = ""
     program: bool = False
+    package: bool = False
     inner: frozenset[str] = frozenset()  # names with @ in the body
     open_end: bool = False
     end_body: str = ""

@@ -1,9 +1,9 @@
 r"""Which of a submission's files the paper begins with.
 
 In: the files without comments. Out: the names of those to read one after the other: the one main file; or, of
-submissions that have none, all that no other one reads, in the order of their names. A main file has
-``\documentclass`` or ``\documentstyle``, and ``\begin{document}`` in it or in a file that it reads. Of
-several, the one with most headings, those of the files it reads included; then by its name; then the longest.
+submissions that have none, all that no other one reads, in the order of their names. Main is a file
+that, with the files that it reads, has ``\documentclass`` or ``\documentstyle`` and ``\begin{document}``, and
+that no other file reads. Of several, the one with most headings, then by its name, then the longest.
 """
 
 from __future__ import annotations
@@ -42,11 +42,9 @@ def main_files(files: Mapping[str, str]) -> list[str]:
     reads = {name: _named_files(files, name) for name in sorted(texts)}
     headings = {name: len(_HEADING.findall(text)) for name, text in texts.items()}
     candidates = []
-    for name, text in sorted(texts.items()):
-        if not _CLASS.search(text):
-            continue
+    for name in sorted(texts):
         reached = _reached(name, reads)
-        if any(_DOCUMENT in files[n] for n in reached):
+        if any(_CLASS.search(files[n]) for n in reached) and any(_DOCUMENT in files[n] for n in reached):
             stem = posixpath.splitext(posixpath.basename(name))[0].lower()
             candidates.append(
                 _Candidate(
@@ -56,11 +54,12 @@ def main_files(files: Mapping[str, str]) -> list[str]:
                     name=name,
                 )
             )
+    read_by_others = {n for name, named in reads.items() for n in named if n != name}
     whole = [c for c in candidates if not _PARTIAL_CLASS.search(texts[c.name])] or candidates
+    whole = [c for c in whole if c.name not in read_by_others] or whole
     if whole:
         best = max(c[:3] for c in whole)
         return [min(c.name for c in whole if c[:3] == best)]
-    read_by_others = {n for name, named in reads.items() for n in named if n != name}
     return [n for n in sorted(texts) if n not in read_by_others] or sorted(texts)
 
 

@@ -32,7 +32,6 @@ class Paper:
     text: str
     reason: str | None
     main: str
-    source: int  # characters of the files read from, without comments
     result: Result
 
 
@@ -54,7 +53,7 @@ def read_paper(files: Mapping[str, bytes], settings: ArXiv) -> Paper | None:
         reason = "empty"
     elif settings.front_matter == "keep":
         text = _tidy("\n\n".join((*_front_matter(result.front), text)))
-    return Paper(text, reason, main[0], sum(map(len, texts.values())), result)
+    return Paper(text, reason, main[0], result)
 
 
 def _front_matter(front: str) -> list[str]:

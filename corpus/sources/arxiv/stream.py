@@ -15,6 +15,7 @@ from typing import NamedTuple
 _BRACES = re.compile(r"[{}]|\\[\\{}]")
 _BRACES_AND_BRACKET = re.compile(r"[{}\]]|\\[\\{}]")
 _CONTROL = re.compile(r"\\(?:[A-Za-z@]+|[\s\S])?")
+_EMPTY_LINES = re.compile(r"\s*")
 _SPACES = re.compile(r"[ \t]*(?:\n[ \t]*)?")
 
 
@@ -144,8 +145,12 @@ class Stream:
         following = self.peek()
         if following == "{":
             return self.group()
-        if following in ("", "}", "\n"):
+        if following in ("", "}"):
             return None
+        if following == "\n":  # an empty line: the end of the paragraph is the argument
+            frame = self.stack[-1]
+            self.move(frame, _EMPTY_LINES.match(frame.text, frame.pos).end())  # type: ignore[union-attr]
+            return [Segment("\n\n", frame.origin)]
         token = self.token()
         return None if token is None else [token]
 
@@ -173,7 +178,7 @@ class Stream:
         return token.text[1:] if token and len(token.text) > 1 else None
 
     def until(self, delimiter: str) -> list[Segment] | None:
-        """An argument that ends before a delimiter outside braces; without its own, if they hold all of it."""
+        """An argument that ends before a delimiter outside braces; its own, if they hold all, go."""
         found: list[Segment] = []
         letters = delimiter[-1].isalpha() or delimiter[-1] == "@"
         control = letters and delimiter.startswith("\\")

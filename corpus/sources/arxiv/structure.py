@@ -34,6 +34,8 @@ def _begin(paper: Expander, command: str) -> None:
         paper.emit("\\begin")
         return
     shown = f"\\begin{{{name}}}"
+    if name != "document":
+        paper.open_scope(name)
     frame = paper.stream.top()
     if frame and (name in raw.VERBATIM or name in paper.verbatim):
         end = _closing(frame, name)
@@ -64,7 +66,9 @@ def _end(paper: Expander, command: str) -> None:
     name = _environment_name(paper)
     if name is None:
         paper.emit("\\end")
-    elif paper.muted and paper.muted[-1][0] == name:
+        return
+    paper.close_scope(name)
+    if paper.muted and paper.muted[-1][0] == name:
         paper.unmute()
         paper.removed()
     elif name == "document":
