@@ -24,6 +24,7 @@ import numpy as np
 import pyarrow as pa
 
 from corpus import assets, storage
+from corpus.annotate import fasttext_model
 from corpus.annotate.fasttext_model import LABEL_PREFIX
 from corpus.annotate.reference import CITED, RANDOM, cited_probabilities, classifier_text
 from corpus.errors import UserError
@@ -94,7 +95,7 @@ def train_classifier(run: str, cited_path: str, output: str, settings: Classifie
         held_out = lines.split(settings.held_out, work / "train.txt")
         model = work / ("reference.ftz" if settings.quantize else "reference.bin")
         fit(work / "train.txt", model, settings)
-        auc = _auc_of(model, held_out)
+        auc = held_out_auc(model, held_out)
         with open(model, "rb") as source, storage.write(str(Path(output) / model.name)) as f:
             shutil.copyfileobj(source, f)
         text_sha256 = assets.file_sha256(work / "train.txt")
@@ -229,8 +230,9 @@ def _write_start(train: Path, start: Path, settings: ClassifierSettings) -> None
             out.write(word + b"".join([signs[bit] for bit in drawn]) + b"\n")
 
 
-def _auc_of(model: Path, held_out: dict[str, list[str]]) -> float:
-    loaded = fasttext.load_model(str(model)).f
+def held_out_auc(model: Path, held_out: dict[str, list[str]]) -> float:
+    """Area under the curve of a model's scores of pages by label, as `reference_v1` scores them."""
+    loaded = fasttext_model.classifier(str(model))
     scores = {
         label: cited_probabilities(loaded, pa.array(texts, pa.string())) for label, texts in held_out.items()
     }

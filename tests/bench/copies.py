@@ -192,9 +192,8 @@ def print_found(found: Found, settings: NearDuplicates) -> None:
     """Tables for people."""
     print(f"\ncopies of whole pages, {found.pages:,} pages compared, against the generator's truth:")
     right, all_same = found.exact_right, found.exact_right + found.exact_missed
-    print(
-        f"  exact: recall {_share(right, all_same)}, precision {_share(right, found.exact)} of {found.exact:,}"
-    )
+    recall, precision = _share(right, all_same), _share(right, found.exact)
+    print(f"  exact: recall {recall}, precision {precision} of {found.exact:,}")
     print(
         f"    {found.planted:,} were planted in another dump; without each dump's repeated paragraphs "
         f"{found.same:,} still had the same text;\n    found as exact or near duplicates: "

@@ -27,7 +27,12 @@ from corpus.kernels.ccnet_text import normalize_for_language_model
 from corpus.training import kenlm_tools
 from corpus.training.annotated import SmallestHashes
 from corpus.training.cited_urls import CitedUrls, read_cited
-from corpus.training.classifier import ClassifierSettings, area_under_curve, train_classifier
+from corpus.training.classifier import (
+    ClassifierSettings,
+    area_under_curve,
+    held_out_auc,
+    train_classifier,
+)
 from corpus.training.cutoffs import load_cutoffs, measure_cutoffs, write_cutoffs
 from corpus.training.language_model import LanguageModelSettings, train_language_model
 from corpus.training.selection import SelectionRule, candidates, select
@@ -330,6 +335,30 @@ def test_classifier_learns_what_is_cited(tmp_path: Path, run: tuple[str, str]) -
     text = pa.array(["The committee found\nevidence in the region", "Best price, order shoes now"])
     high, low = reference.cited_probabilities(fasttext_model.load(str(model)), text)
     assert high > 0.8 > 0.2 > low
+
+
+def test_held_out_pages_are_scored_as_the_library_would_and_mostly_without_it(
+    tmp_path: Path, run: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train_classifier(*run, str(tmp_path / "out"), SMALL)
+    model, rng = tmp_path / "out" / "reference.bin", random.Random(3)
+    pages = {
+        label: [" ".join(rng.choices(SCHOLARLY * more + SHOP * (10 - more), k=8)) for _ in range(300)]
+        for label, more in ((reference.CITED, 6), (reference.RANDOM, 4))
+    }
+    library = fasttext_model.load(str(model))
+    cited, other = (reference.cited_probabilities(library, pa.array(texts)) for texts in pages.values())
+    asked: list[bytes] = []
+    slow = fasttext_model.top_labels
+    monkeypatch.setattr(
+        fasttext_model,
+        "top_labels",
+        lambda model, lines: (asked.extend(lines), slow(model, lines))[1],  # type: ignore[func-returns-value]
+    )
+    auc = held_out_auc(model, pages)
+    assert auc == area_under_curve(cited, other)
+    assert 0.6 < auc < 0.99
+    assert len(asked) < 60
 
 
 @pytest.mark.parametrize("quantize", [False, True])
