@@ -29,7 +29,7 @@ _EMPTY = make("empty", (), "")
 
 def _conditional(paper: Expander, name: str) -> None:
     stream = paper.stream
-    value = paper.flags.get(name)
+    value = paper.names.flags.get(name)
     if value is None and (test := _TESTS.get(name)):
         stream.begin()
         value = test(paper)
@@ -54,7 +54,7 @@ def _conditional(paper: Expander, name: str) -> None:
 
 def _keep(paper: Expander, name: str) -> None:
     paper.conditions.append(False)
-    paper.emit(f"\\{name}")
+    paper.out.emit(f"\\{name}")
 
 
 def _gone(paper: Expander) -> None:
@@ -67,21 +67,21 @@ def _gone(paper: Expander) -> None:
 
 def _else(paper: Expander, name: str) -> None:
     if not paper.conditions or not paper.conditions[-1]:
-        paper.emit("\\else")
+        paper.out.emit("\\else")
         return
     if _skipped(paper, to_end=True):
         paper.conditions.pop()
         _gone(paper)
     else:
         paper.conditions[-1] = False
-        paper.emit("\\else")
+        paper.out.emit("\\else")
 
 
 def _fi(paper: Expander, name: str) -> None:
     if paper.conditions and paper.conditions.pop():
         _gone(paper)
     else:
-        paper.emit("\\fi")
+        paper.out.emit("\\fi")
 
 
 def _skipped(paper: Expander, to_end: bool = False) -> str:
@@ -125,7 +125,7 @@ def _skip(paper: Expander, liberal: bool, to_end: bool) -> str:
                 if depth == 0 and not to_end:
                     stream.move(frame, match.end())
                     return "else"
-            elif name in _CONDITIONALS or name in paper.flags:
+            elif name in _CONDITIONALS or name in paper.names.flags:
                 depth += 1
             elif liberal and name not in _NOT_CONDITIONALS:
                 depth += frame.text[match.end() : match.end() + 1] != "{"
@@ -139,10 +139,10 @@ def _meaning(paper: Expander, token: Segment | None) -> Macro | str | None:
     """What ``\\ifx`` compares: a macro, or a character or command by its name; None: unknown."""
     if token is None:
         return None
-    text = paper.aliases.get(token.text, token.text)
+    text = paper.names.aliases.get(token.text, token.text)
     if not text or text[0] != "\\":
         return text
-    known = paper.table.get(text[1:])
+    known = paper.names.table.get(text[1:])
     if isinstance(known, Macro):
         return known.literal or known
     if text in ("\\empty", "\\@empty"):
@@ -198,13 +198,13 @@ def _ifnum(paper: Expander) -> bool | None:
 def _ifdefined(paper: Expander) -> bool | None:
     paper.stream.skip_spaces()
     token = paper.stream.token()
-    return True if token and token.text[1:] in paper.table else None
+    return True if token and token.text[1:] in paper.names.table else None
 
 
 _TESTS: dict[str, Callable[[Expander], bool | None]] = {
     "iftrue": lambda paper: True,
     "iffalse": lambda paper: False,
-    "ifmmode": lambda paper: paper.in_mathematics(),
+    "ifmmode": lambda paper: paper.out.in_mathematics(),
     "ifx": _ifx,
     "if": _if,
     "ifnum": _ifnum,
@@ -221,7 +221,7 @@ def _choose(paper: Expander, name: str, count: int, choice: Callable[[list[list[
         argument = stream.argument()
         if argument is None:
             stream.rollback()
-            paper.emit(f"\\{name}")
+            paper.out.emit(f"\\{name}")
             return
         arguments.append(argument)
     stream.commit()
@@ -282,8 +282,8 @@ def _xspace(paper: Expander, name: str) -> None:
             return
     elif following == "" or following.isspace() or following in _XSPACE_CHARACTERS:
         return
-    if following.isalnum() or not paper.in_mathematics():
-        paper.emit(" ")
+    if following.isalnum() or not paper.out.in_mathematics():
+        paper.out.emit(" ")
 
 
 def _alias(paper: Expander, name: str) -> None:

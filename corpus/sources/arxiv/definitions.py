@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 from corpus.sources.arxiv import macros
-from corpus.sources.arxiv.expand import PROTECTED, Command, Expander, renamed
+from corpus.sources.arxiv.expand import Command, Expander
 from corpus.sources.arxiv.macros import Macro, make
+from corpus.sources.arxiv.meanings import PROTECTED
 from corpus.sources.arxiv.stream import WRITTEN, Stream, joined
 
 _PREFIXED = re.compile(r"\s*\\([A-Za-z]+)")
@@ -56,13 +58,13 @@ def _define(paper: Expander, command: str) -> None:
     macro = _PARSERS[command](stream)
     if macro is None:
         stream.rollback()
-        paper.emit(f"\\{command}")
+        paper.out.emit(f"\\{command}")
         return
     stream.commit()
     if command in ("edef", "xdef") and not macro.parameters and not paper.packages:
         macro = make(macro.name, (), paper.expand_now("".join(map(str, macro.body))))
-    if not (command in _PROVIDING and macro.name in paper.table):
-        paper.register(macro, everywhere=command in _GLOBAL)
+    if not (command in _PROVIDING and macro.name in paper.names.table):
+        paper.define(macro, everywhere=command in _GLOBAL)
     paper.removed()
 
 
@@ -72,12 +74,12 @@ def _define_environment(paper: Expander, command: str) -> None:
     macro = _ENVIRONMENTS[command](stream)
     if macro is None:
         stream.rollback()
-        paper.emit(f"\\{command}")
+        paper.out.emit(f"\\{command}")
         return
     stream.commit()
     # Those of a package are the design of a journal, not the author's shorthand.
     if not paper.packages and macro.name not in PROTECTED:
-        paper.environments[macro.name] = macro
+        paper.names.environments[macro.name] = macro
     paper.removed()
 
 
@@ -92,23 +94,23 @@ def _let(paper: Expander, command: str) -> None:
     value = stream.token()
     if token is None or value is None or len(token.text) < 2 or token.text[0] != "\\":
         stream.rollback()
-        paper.emit(f"\\{command}")
+        paper.out.emit(f"\\{command}")
         return
     stream.commit()
     name, target = token.text[1:], value.text
-    known = paper.table.get(target[1:]) if target[0] == "\\" else None
+    known = paper.names.table.get(target[1:]) if target[0] == "\\" else None
     if isinstance(known, Macro):
-        paper.register(renamed(known, name))
+        paper.define(replace(known, name=name))
     elif target in ("\\relax", "\\empty", "\\@empty"):
-        paper.register(make(name, (), ""))
+        paper.define(make(name, (), ""))
     elif target in ("\\undefined", "\\@undefined"):
-        paper.forget(name)
+        paper.names.forget(name)
     elif target[-1:] not in _BRACES and target[1:] not in _BRACES:
         # A command that the source acts on is read again; LaTeX's others stand for what they were.
         again = known is not None or target[0] != "\\"
         open_end = target[-1].isalpha()
         macro = Macro(name, body=(target,), open_end=open_end)
-        paper.register(macro if again else Macro(name, literal=target, open_end=open_end))
+        paper.define(macro if again else Macro(name, literal=target, open_end=open_end))
     paper.removed()
 
 
@@ -131,10 +133,10 @@ def _by_name(paper: Expander, command: str) -> None:
             macro = parser(stream, text)
     if macro is None:
         stream.rollback()
-        paper.emit(f"\\{command}")
+        paper.out.emit(f"\\{command}")
         return
     stream.commit()
-    paper.register(macro)
+    paper.define(macro)
     paper.removed()
 
 
@@ -147,7 +149,7 @@ def _named(paper: Expander, command: str) -> None:
     name = joined(segments).strip() if segments else ""
     if not name or "\\" in name:
         stream.rollback()
-        paper.emit(f"\\{command}")
+        paper.out.emit(f"\\{command}")
         return
     stream.commit()
     end = name.startswith("end")
@@ -159,10 +161,10 @@ def _named(paper: Expander, command: str) -> None:
 
 def _group(paper: Expander, command: str) -> None:
     if command in ("begingroup", "bgroup"):
-        paper.open_scope("{")
+        paper.names.open_scope("{")
     else:
-        paper.close_scope("{")
-    paper.emit(f"\\{command}")
+        paper.names.close_scope("{")
+    paper.out.emit(f"\\{command}")
 
 
 def _prefix(paper: Expander, command: str) -> None:
@@ -172,7 +174,7 @@ def _prefix(paper: Expander, command: str) -> None:
     if following and (following[1] in _PARSERS or following[1] in ("let", *_PREFIXES)):
         paper.swallow()
     else:
-        paper.emit(f"\\{command}")
+        paper.out.emit(f"\\{command}")
 
 
 def _new_if(paper: Expander, command: str) -> None:
@@ -181,19 +183,19 @@ def _new_if(paper: Expander, command: str) -> None:
     name = stream.name()
     if name is None or not name.startswith(_FLAG_PREFIX):
         stream.rollback()
-        paper.emit(f"\\{command}")
+        paper.out.emit(f"\\{command}")
         return
     stream.commit()
-    paper.flags[name] = False
-    paper.table[name] = paper.commands["if"]
+    paper.names.flags[name] = False
+    paper.names.table[name] = paper.names.commands["if"]
     for value in ("true", "false"):
-        paper.table[name[len(_FLAG_PREFIX) :] + value] = SET_FLAG
+        paper.names.table[name[len(_FLAG_PREFIX) :] + value] = SET_FLAG
     paper.removed()
 
 
 def _set_flag(paper: Expander, command: str) -> None:
     value = command.endswith("true")
-    paper.flags[_FLAG_PREFIX + command.removesuffix("true" if value else "false")] = value
+    paper.names.flags[_FLAG_PREFIX + command.removesuffix("true" if value else "false")] = value
     paper.swallow()
     paper.removed()
 
@@ -213,13 +215,13 @@ def _future_let(paper: Expander, command: str) -> None:
     following = stream.token()
     if alias is None or following is None:
         stream.rollback()
-        paper.emit(f"\\{command}")
+        paper.out.emit(f"\\{command}")
         return
     stream.commit()
     stream.begin()
     ahead = stream.token()
     stream.rollback()
-    paper.aliases[alias.text] = ahead.text if ahead else ""
+    paper.names.aliases[alias.text] = ahead.text if ahead else ""
     stream.push(*following)
 
 
@@ -229,7 +231,7 @@ def _new_verbatim(paper: Expander, command: str) -> None:
     named = _NAMED.match(frame.text, frame.pos) if frame else None
     if named:
         paper.verbatim.add(named[1] + ("code" if command == "newminted" else ""))
-    paper.emit(f"\\{command}")
+    paper.out.emit(f"\\{command}")
 
 
 def _exclude(paper: Expander, command: str) -> None:
@@ -237,7 +239,7 @@ def _exclude(paper: Expander, command: str) -> None:
     frame = paper.stream.top()
     named = _NAMED.match(frame.text, frame.pos) if frame else None
     if named is None or frame is None:
-        paper.emit(f"\\{command}")
+        paper.out.emit(f"\\{command}")
         return
     frame.pos = named.end()
     (paper.excluded.add if command == "excludecomment" else paper.excluded.discard)(named[1])

@@ -102,7 +102,7 @@ class _Reader:
         if paper is None:
             self._tally.skipped("no_tex")
             return
-        for why, n in sorted(paper.result.left.items()):
+        for why, n in sorted(paper.result.counts.left.items()):
             self._tally.by_reason("macros_left", why, n)
         self._tally.count("in")
         batch = self._rows.add(self._row(member, identity(member.name), paper))
@@ -118,10 +118,10 @@ class _Reader:
     def _row(self, member: Member, found: Identity, paper: Paper) -> dict[str, Any]:
         result = paper.result
         metadata: dict[str, Any] = {"main": paper.main, "member": member.name}
-        if result.left_names:
-            metadata["macros_left"] = result.left_names
-        if result.unread:
-            metadata["inputs_left"] = result.unread
+        if result.counts.left_names:
+            metadata["macros_left"] = result.counts.left_names
+        if result.counts.unread:
+            metadata["inputs_left"] = result.counts.unread
         characters = len(paper.text)
         tokens = len(self._tokenizer.encode(paper.text)) if self._tokenizer else None
         return {
@@ -136,10 +136,10 @@ class _Reader:
             "arxiv_v1_version": found.version,
             "arxiv_v1_source": result.source,
             "arxiv_v1_macros": result.macros,
-            "arxiv_v1_expanded": result.expanded,
-            "arxiv_v1_left": result.left.total(),
+            "arxiv_v1_expanded": result.counts.expanded,
+            "arxiv_v1_left": result.counts.left.total(),
             "arxiv_v1_growth": characters / max(result.source, 1),
-            "arxiv_v1_missing": result.missing,
+            "arxiv_v1_missing": result.counts.missing,
             "arxiv_v1_tokens": tokens,
             "arxiv_v1_tokens_per_character": None if tokens is None else tokens / max(characters, 1),
         }

@@ -31,15 +31,15 @@ _DOCUMENT_END = "\\end{document}"
 def _begin(paper: Expander, command: str) -> None:
     name = _environment_name(paper)
     if name is None:
-        paper.emit("\\begin")
+        paper.out.emit("\\begin")
         return
     shown = f"\\begin{{{name}}}"
     if name != "document":
-        paper.open_scope(name)
+        paper.names.open_scope(name)
     frame = paper.stream.top()
     if frame and (name in raw.VERBATIM or name in paper.verbatim):
         end = _closing(frame, name)
-        paper.emit(shown + frame.text[frame.pos : end])
+        paper.out.emit(shown + frame.text[frame.pos : end])
         frame.pos = end
     elif frame and (name in _COMMENTS or name in paper.excluded):
         frame.pos = _closing(frame, name)
@@ -48,36 +48,36 @@ def _begin(paper: Expander, command: str) -> None:
         _file_in_file(paper, frame, name)
     elif name == "document":
         paper.begun = True
-        paper.emit(shown)
+        paper.out.emit(shown)
     elif name in BIBLIOGRAPHIES:
         if paper.settings.bibliography == "cut" and paper.first_section is not None:
             paper.finish()
         else:
-            paper.mute(name)
+            paper.out.mute(name)
     elif name in _APPENDICES and paper.settings.appendix == "drop" and paper.first_section is not None:
-        paper.mute(name)
-    elif (macro := paper.environments.get(name)) and _expands(paper):
+        paper.out.mute(name)
+    elif (macro := paper.names.environments.get(name)) and _expands(paper):
         paper.call(macro, paper.stream.stack[-1].origin if frame is None else frame.origin, shown)
     else:
-        paper.emit(shown)
+        paper.out.emit(shown)
 
 
 def _end(paper: Expander, command: str) -> None:
     name = _environment_name(paper)
     if name is None:
-        paper.emit("\\end")
+        paper.out.emit("\\end")
         return
-    paper.close_scope(name)
-    if paper.muted and paper.muted[-1][0] == name:
-        paper.unmute()
+    paper.names.close_scope(name)
+    if paper.out.muted and paper.out.muted[-1][0] == name:
+        paper.out.unmute()
         paper.removed()
     elif name == "document":
         paper.finish()
-    elif (macro := paper.environments.get(name)) and _expands(paper):
+    elif (macro := paper.names.environments.get(name)) and _expands(paper):
         origin = paper.stream.stack[-1].origin if paper.stream.stack else WRITTEN
         paper.call(macro, origin, f"\\end{{{name}}}", end=True)
     else:
-        paper.emit(f"\\end{{{name}}}")
+        paper.out.emit(f"\\end{{{name}}}")
 
 
 def _expands(paper: Expander) -> bool:
@@ -124,7 +124,7 @@ def _file_in_file(paper: Expander, frame: Frame, name: str) -> None:
 
 def _section(paper: Expander, command: str) -> None:
     stream = paper.stream
-    if paper.first_section is None and not paper.muted and (paper.begun or not paper.needs_document):
+    if paper.first_section is None and not paper.out.muted and (paper.begun or not paper.needs_document):
         stream.begin()
         stream.skip_spaces()
         if stream.peek() == "*":
@@ -134,16 +134,16 @@ def _section(paper: Expander, command: str) -> None:
             stream.bracket()
             stream.skip_spaces()
         if stream.peek() == "{":
-            paper.first_section = len(paper.out)
+            paper.first_section = len(paper.out.pieces)
         stream.rollback()
-    paper.emit(f"\\{command}")
+    paper.out.emit(f"\\{command}")
 
 
 def _appendix(paper: Expander, command: str) -> None:
     if paper.settings.appendix == "drop" and paper.first_section is not None:
         paper.finish()
     else:
-        paper.emit("\\appendix")
+        paper.out.emit("\\appendix")
 
 
 def _bibliography(paper: Expander, command: str) -> None:
@@ -156,7 +156,7 @@ def _bibliography(paper: Expander, command: str) -> None:
     held = stream.bracket() if stream.peek() == "[" else stream.word()
     if held is None and command != "printbibliography":
         stream.rollback()
-        paper.emit(f"\\{command}")
+        paper.out.emit(f"\\{command}")
         return
     if held is None:
         stream.rollback()
@@ -169,7 +169,7 @@ def _raw(paper: Expander, command: str) -> None:
     frame = paper.stream.top()
     end = raw.command_end(frame.text, command, frame.pos) if frame else 0
     if frame and end > frame.pos:
-        paper.emit(f"\\{command}{frame.text[frame.pos : end]}")
+        paper.out.emit(f"\\{command}{frame.text[frame.pos : end]}")
         frame.pos = end
         return
     if paper.expanding and command in raw.ARGUMENT:
@@ -178,10 +178,10 @@ def _raw(paper: Expander, command: str) -> None:
         argument = paper.stream.word()
         if argument is not None:
             paper.stream.commit()
-            paper.emit(f"\\{command}{{{argument}}}")
+            paper.out.emit(f"\\{command}{{{argument}}}")
             return
         paper.stream.rollback()
-    paper.emit(f"\\{command}")
+    paper.out.emit(f"\\{command}")
 
 
 def _input(paper: Expander, command: str) -> None:
@@ -196,7 +196,7 @@ def _input(paper: Expander, command: str) -> None:
         word = stream.word() if paper.expanding else None
         if word is None:
             stream.rollback()
-            paper.emit(f"\\{command}")
+            paper.out.emit(f"\\{command}")
             return
         stream.commit()
         name = word.strip().strip('"')
@@ -220,6 +220,7 @@ def _splice(paper: Expander, name: str) -> None:
         paper.removed()
         return
     text = paper.files[path]
+    stream.spend(len(stream.stack))
     open_files = [frame.file for frame in stream.stack if frame.file]
     if (
         path in open_files
@@ -269,7 +270,7 @@ def _package(paper: Expander, command: str) -> None:
     word = stream.word()
     if word is None:
         stream.rollback()
-        paper.emit(f"\\{command}")
+        paper.out.emit(f"\\{command}")
         return
     stream.commit()
     ending = ".cls" if command in ("documentclass", "LoadClass", "documentstyle") else ".sty"
@@ -279,7 +280,7 @@ def _package(paper: Expander, command: str) -> None:
         path = find_file(paper.files, name.strip() + ending, open_files, ("",))
         if path and path not in paper.packages_read and len(open_files) <= paper.settings.max_input_depth:
             paper.packages_read.add(path)
-            paper.mute(path)
+            paper.out.mute(path)
             paper.packages += 1
             stream.stack.append(Frame(paper.files[path], WRITTEN, file=path, package=True))
 

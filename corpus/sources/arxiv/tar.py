@@ -2,8 +2,8 @@
 
 In: bytes that are read forwards once, of a file or of an inflating gzip member. Out: `Member`s in their
 order; the bytes of the current one on request. Nothing is extracted, links are not followed, and memory holds
-what is asked for, whatever sizes the headers declare. Own code, as Python's tarfile holds extended headers of any
-declared size in memory, and after one damaged header gives up the rest of an archive.
+what is asked for, whatever sizes the headers declare. Own code, as Python's tarfile holds extended headers of
+any declared size in memory, and after one damaged header gives up the rest of an archive.
 
 Formats: POSIX ustar and pax, GNU (long names, base-256 sizes, old sparse files), and before POSIX.
 """
