@@ -50,7 +50,8 @@ class GitHub:
     license_coverage: float = Field(default=75.0, gt=0, le=100)  # percent of a text that is a known one
     license_bytes: int = Field(default=256 << 10, gt=0)  # a longer licence text is not looked at
 
-    headers: bool = True  # remove leading comments that are about the licence
+    headers: bool = True  # remove leading comments about the licence
+    header_share: float = Field(default=0.25, ge=0, le=1)  # of a comment that must be about it
     extensions: list[str] = Field(default_factory=list)  # endings of paths to read (RedPajama lists some)
     skip_paths: list[str] = Field(default_factory=list)  # patterns (RedPajama: "*.crt", "LICENSE")
     generated_lines: int = Field(default=5, ge=0)  # at the start, searched for the marks (CodeParrot)

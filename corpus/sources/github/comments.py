@@ -19,6 +19,7 @@ from typing import Any
 BLANK = re.compile(r"[ \t\f\v]*+")
 _LINE = re.compile(r"[^\r\n]*+(?:\r\n|\n|\r)?+")
 _BLANK_REST = re.compile(r"[ \t\f\v]*+(?:\r\n|\n|\r|\Z)")
+_EMPTY = re.compile(r"[^\w\r\n]*+(?:\r\n|\n|\r|\Z)")
 _DOCSTRING = re.compile(r"""[rRuU]?("{3}|'{3})""")
 _AFTER_DOCSTRING = re.compile(r"[ \t\f\v]*+(?:#[^\r\n]*+)?+(?:\r\n|\n|\r|\Z)")
 _SHEBANG = re.compile(r"#!(?!\[)[^\r\n]*?\b([a-z]+)[\d.]*(?:[ \t\r\n]|\Z)")
@@ -102,8 +103,10 @@ def syntax_of(path: str, text: str) -> Syntax:
 
 def run_end(
     text: str, at: int, syntax: Syntax, code: re.Pattern[str], directive: re.Pattern[str]
-) -> int | None:
-    """End of the run of comments that starts at a position; None where there is none, or it is not closed.
+) -> tuple[int, bool] | None:
+    """End of the run of comments that starts at a position, and whether it is made of lines.
+
+    None where there is none, or it is not closed.
 
     Args:
         text: of the file.
@@ -115,10 +118,11 @@ def run_end(
         return None
     end = _block_end(text, at, syntax)
     if end is not None:
-        return _one_line_blocks(text, at, end, syntax, code, directive)
+        return _one_line_blocks(text, at, end, syntax, code, directive), False
     if _is_line(text, at, syntax):
-        return _lines_end(text, at, syntax, code, directive)
-    return _docstring_end(text, at) if syntax.docstring else None
+        return _lines_end(text, at, syntax, code, directive), True
+    end = _docstring_end(text, at) if syntax.docstring else None
+    return None if end is None else (end, False)
 
 
 def starts_comment(text: str, at: int, syntax: Syntax) -> bool:
@@ -138,6 +142,23 @@ def is_blank_to_line_end(text: str, at: int) -> bool:
 def next_line(text: str, at: int) -> int:
     """Where the next line starts; the end where there is none."""
     return _LINE.match(text, at).end()  # type: ignore[union-attr]
+
+
+def line_start(text: str, at: int, least: int) -> int:
+    """Where the line of a position starts, but not before `least`."""
+    return max(text.rfind("\n", least, at), text.rfind("\r", least, at), least - 1) + 1
+
+
+def paragraph_end(text: str, at: int, end: int) -> int:
+    """Where the paragraph of a run of lines ends, from the start of a line on; with the empty lines after it.
+
+    An empty line has nothing but marks.
+    """
+    while at < end and not _EMPTY.match(text, at):
+        at = next_line(text, at)
+    while at < end and (empty := _EMPTY.match(text, at)):
+        at = empty.end()
+    return min(at, end)
 
 
 def is_open_block(text: str, at: int, syntax: Syntax) -> bool:

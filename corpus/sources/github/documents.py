@@ -113,7 +113,9 @@ class Documents:
         }
         if row["github_v1_reason"]:
             return row
-        cleaned = remove_header(found.path, text) if self._settings.headers else text
+        cleaned = (
+            remove_header(found.path, text, self._settings.header_share) if self._settings.headers else text
+        )
         data = cleaned.encode()
         return row | {
             "text": cleaned,

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from corpus.sources.github.comments import NONE, syntax_of
 from corpus.sources.github.headers import header_spans, remove_header
 
+SHARE = 0.25  # the recipe's default
 MIT = "Permission is hereby granted, free of charge, to any person"
 
 REMOVED = [
@@ -69,6 +70,19 @@ REMOVED = [
     ),
     ("Makefile by name", "src/Makefile", "# Copyright A\nall:\n", "all:\n"),
     ("the permission alone", "a.scala", f"/* {MIT} */\nobject A\n", "object A\n"),
+    (
+        "up to the documentation below it",
+        "a.cc",
+        "// Copyright A.\n//\n// All rights reserved.\n//\n// Reads files.\n\nint a;\n",
+        "// Reads files.\n\nint a;\n",
+    ),
+    ("a mark of the byte order stays", "a.c", "\ufeff/* Copyright A */\nint a;\n", "\ufeffint a;\n"),
+    (
+        "a tool's version stays",
+        "P.swift",
+        "// swift-tools-version:5\n// (c) 2020 A\na\n",
+        "// swift-tools-version:5\na\n",
+    ),
     ("indented", "a.c", "  /* Copyright A */\n  int a;\n", "  int a;\n"),
     ("wrapped by 'if not'", "a.py", "# Copyright A\n# along with this;\n# if not, see B\na\n", "a\n"),
 ]
@@ -91,18 +105,24 @@ KEPT = [
     ("conditional comment", "a.html", "<!--[if IE]> Copyright <![endif]-->\n"),
     ("a crate's attribute", "a.rs", "#![license]\nfn a() {}\n"),
     ("the end of PHP", "a.php", "<?php // Copyright ?>\n<p>\n"),
+    (
+        "documentation that names a licence",
+        "a.js",
+        "/**\n * Reads files.\n * One after the other, in the order of their names.\n"
+        " * Each is closed when it has been read to its end.\n * @license MIT\n */\na;\n",
+    ),
     ("a name", "a.py", "# LicenseManager reads a license_key.\n"),
 ]
 
 
 @pytest.mark.parametrize(("why", "path", "text", "expected"), REMOVED, ids=[r[0] for r in REMOVED])
 def test_a_licence_header_is_removed(why: str, path: str, text: str, expected: str) -> None:
-    assert remove_header(path, text) == expected
+    assert remove_header(path, text, SHARE) == expected
 
 
 @pytest.mark.parametrize(("why", "path", "text"), KEPT, ids=[r[0] for r in KEPT])
 def test_everything_else_stays(why: str, path: str, text: str) -> None:
-    assert remove_header(path, text) == text
+    assert remove_header(path, text, SHARE) == text
 
 
 PATHS = st.sampled_from(
@@ -127,7 +147,7 @@ PIECES = st.sampled_from(
 @example("a.c", "/*/ Copyright */ x")
 @example("a.py", '"""\\"""Copyright\\\\""" x')
 def test_what_goes_is_whole_comments_about_the_licence(path: str, text: str) -> None:
-    spans = header_spans(path, text)
+    spans = header_spans(path, text, SHARE)
     at = 0
     for start, end in spans:
         assert at <= start < end <= len(text)
@@ -150,7 +170,7 @@ def test_what_goes_is_whole_comments_about_the_licence(path: str, text: str) -> 
         text[a:b]
         for a, b in zip([0, *(e for _, e in spans)], [*(s for s, _ in spans), len(text)], strict=True)
     ]
-    assert remove_header(path, text) == "".join(pieces)
+    assert remove_header(path, text, SHARE) == "".join(pieces)
 
 
 @settings(max_examples=200, deadline=None)
@@ -158,13 +178,13 @@ def test_what_goes_is_whole_comments_about_the_licence(path: str, text: str) -> 
 def test_nothing_is_removed_after_the_first_code(path: str, text: str) -> None:
     """What follows a line that is no comment in any language stays, whatever it is."""
     code = "\nx = 1\n" + text
-    shorter = remove_header(path, text + code)
+    shorter = remove_header(path, text + code, SHARE)
     assert shorter.endswith(code) or _reaches_over(path, text + code, len(text))
 
 
 def _reaches_over(path: str, text: str, at: int) -> bool:
     """Whether a block that was open before a position closes after it."""
-    return any(start < at < end for start, end in header_spans(path, text))
+    return any(start < at < end for start, end in header_spans(path, text, SHARE))
 
 
 @pytest.mark.parametrize(
@@ -194,7 +214,7 @@ def _reaches_over(path: str, text: str, at: int) -> bool:
 )
 def test_four_megabytes_of_comment_take_linear_time(path: str, text: str) -> None:
     start = time.process_time()
-    header_spans(path, text)
+    header_spans(path, text, SHARE)
     assert time.process_time() - start < 8
 
 
