@@ -130,4 +130,4 @@ def _line_start(text: str, at: int) -> int:
 
 
 def _at_line_start(text: str, at: int) -> bool:
-    return at == 0 or text[at - 1] in "\r\n"
+    return at == 0 or text[at - 1] in "\r\n" or (at == 1 and text[0] == _BOM)

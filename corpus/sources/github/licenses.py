@@ -117,7 +117,7 @@ class LicenseRule:
         tree = self._several(*trees.values()) if len(trees) > 1 else next(iter(trees.values()))
         if self._allows(tree):
             return License(str(tree), None)
-        return License(str(tree), UNKNOWN_LICENSE if str(tree) == _UNKNOWN else LICENSE)
+        return License(str(tree), UNKNOWN_LICENSE if _UNKNOWN in spdx().license_keys(tree) else LICENSE)
 
     def _allows(self, tree: object) -> bool:
         if isinstance(tree, OR):
