@@ -1,7 +1,8 @@
 """Settings of the Wikipedia source: which languages, and how a page of wikitext becomes a text.
 
-In: the recipe's block ``[wikipedia]``. LLaMA (arXiv 2302.13971, section 2.1) names dumps of June to August 2022,
-the 20 languages, and that hyperlinks, comments and other formatting boilerplate go; all else here is a choice.
+In: the recipe's block ``[wikipedia]``. LLaMA (arXiv 2302.13971, section 2.1) names dumps of June to August
+2022, the 20 languages, and that hyperlinks, comments and other formatting boilerplate go; all else here is a
+choice.
 "HF" is huggingface/datasets, datasets/wikipedia/wikipedia.py, whose order of cleaning it follows.
 """
 
@@ -12,7 +13,12 @@ from pydantic.dataclasses import dataclass
 
 from corpus.settings import STRICT
 
-LANGUAGES = "bg ca cs da de en es fr hr hu it nl pl pt ro ru sl sr sv uk".split()
+# fmt: off
+LANGUAGES = (
+    "bg", "ca", "cs", "da", "de", "en", "es", "fr", "hr", "hu",
+    "it", "nl", "pl", "pt", "ro", "ru", "sl", "sr", "sv", "uk",
+)
+# fmt: on
 
 # What decisions alone look at.
 THRESHOLDS = frozenset({"min_characters"})

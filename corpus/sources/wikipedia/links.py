@@ -1,0 +1,95 @@
+"""Links of wikitext: their labels stay.
+
+In: wikitext without templates and tables. Out: the text that a reader sees in their place. Links to files,
+media, categories and other languages' pages vanish with all that is in them. One pass from left to right,
+with a stack for links whose label may hold others.
+"""
+
+from __future__ import annotations
+
+import re
+
+from corpus.sources.wikipedia.markup import GAP, MARKS
+from corpus.sources.wikipedia.site import CATEGORY, FILE, MEDIA, Site, fold, wiki_codes
+
+# Protocols of MediaWiki's that stand in articles (includes/DefaultSettings.php, $wgUrlProtocols).
+PROTOCOLS = r"(?:https?:|ftps?:|ircs?:|news:|mailto:|gopher:|git:|svn:)?//|mailto:|news:"
+_TOKEN = re.compile(
+    r"\[\[([^\[\]{}|\n<>]*)(\||\]\])?"  # 1: target, 2: what ends it
+    rf"|\[(?:{PROTOCOLS})([^\s\[\]<>\"]*)[ \t]*"  # 3: the rest of an address
+    r"|\]\]?",
+    re.IGNORECASE,
+)
+_REMOVED = frozenset({FILE, MEDIA, CATEGORY})
+_LINK, _FILE, _EXTERNAL = 0, 1, 2
+_TRAILING_BRACKETS = re.compile(r"^(.*\S)\s*[(（][^()（）]*[)）]$|^([^,]*\S),.*$")
+
+
+def resolve(text: str, site: Site, nesting: int) -> str:
+    """Put the labels of links in their places.
+
+    Args:
+        text: wikitext without templates and tables; may have marks.
+        site: whose namespaces prefixes name.
+        nesting: of links in links; beyond it brackets are removed and what they hold stays.
+    """
+    out: list[str] = []
+    stack: list[tuple[int, int, int]] = []  # kind, index in `out`, position in `text`
+    position = 0
+    for match in _TOKEN.finditer(text):
+        start, end = match.span()
+        out.append(text[position:start])
+        position = end
+        target, ends = match[1], match[2]
+        if target is not None:
+            removed = _is_removed(target, site)
+            if ends == "]]":
+                out.append(GAP if removed else _shown(target))
+            elif len(stack) < nesting and (removed or ends == "|"):
+                stack.append((_FILE if removed else _LINK, len(out), end))
+                if ends == "|" and not removed and text.startswith("]]", end):
+                    out.append(_without_qualifier(target))  # [[Ajax (myth)|]]
+            else:
+                out.append(target)
+        elif match[3] is not None:
+            if len(stack) < nesting:
+                stack.append((_EXTERNAL, len(out), end))
+        elif match[0] == "]]" and any(kind != _EXTERNAL for kind, _, _ in stack):
+            while True:
+                kind, index, _ = stack.pop()
+                if kind == _FILE:
+                    out[index:] = [GAP]
+                if kind != _EXTERNAL:
+                    break
+        elif stack and stack[-1][0] == _EXTERNAL:
+            _, index, opened = stack.pop()
+            if text.find("\n", opened, start) >= 0:
+                out.append(match[0])
+            elif opened == start:
+                out[index:] = [GAP]  # shown as a number alone
+        elif match[0] == "]":
+            out.append("]")
+    out.append(text[position:])
+    return "".join(out)
+
+
+def _is_removed(target: str, site: Site) -> bool:
+    prefix, colon, _ = MARKS.sub("", target).partition(":")
+    if not colon or not prefix:
+        return False
+    name = fold(prefix)
+    if name in site.namespaces:
+        return site.namespaces[name] in _REMOVED
+    return name in wiki_codes()
+
+
+def _shown(target: str) -> str:
+    """What a link without a label shows."""
+    return target.strip().removeprefix(":")
+
+
+def _without_qualifier(target: str) -> str:
+    """What MediaWiki makes of an empty label: the target without namespace, brackets, rest after a comma."""
+    name = target.rpartition(":")[2].strip()
+    match = _TRAILING_BRACKETS.match(name)
+    return (match[1] or match[2]) if match else name
