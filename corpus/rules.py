@@ -44,10 +44,14 @@ class C4Rules:
     line_words: Literal["edited", "original"] = "edited"  # without citation marks (tfds) or with (datatrove)
     line_max_word: int = Field(default=1_000, gt=0)  # code points
     bad_words: str = ""  # asset: a list, one a line; without one they are not looked for
+    # What else is counted: by Punkt's English model (tfds), by Punkt without one, or no more than marks.
+    sentences: Literal["marks", "punkt", "untrained-punkt"] = "marks"
+    punkt: str = "punkt_tab"  # asset: nltk's models
     max_characters: int = Field(default=190_000, gt=0)
     max_lorem_ipsum: int = Field(default=0, ge=0)  # lines
     max_curly_bracket: int = Field(default=0, ge=0)  # lines
-    min_sentences_by_marks: int = Field(default=3, ge=0)
+    min_sentences_by_marks: int = Field(default=3, ge=0)  # with sentences = "marks"
+    min_sentences: int = Field(default=3, ge=0)  # else
     max_bad_words: int = Field(default=0, ge=0)  # lines
 
 
@@ -171,8 +175,13 @@ def _is_threshold(name: str) -> bool:
 
 
 def _block_checks(prefix: str, block: Any) -> Iterator[Check]:
+    not_measured = set()
+    if isinstance(block, C4Rules):
+        not_measured.add("min_sentences" if block.sentences == "marks" else "min_sentences_by_marks")
+        if not block.bad_words:
+            not_measured.add("max_bad_words")
     for name, limit in dataclasses.asdict(block).items():
-        if not _is_threshold(name) or (name == "max_bad_words" and not block.bad_words):
+        if not _is_threshold(name) or name in not_measured:
             continue
         measure = name[len("min_") :]
         yield Check(

@@ -208,6 +208,8 @@ def annotator_assets(settings: CommonCrawl) -> list[str]:
     names = [settings.language.model]
     if settings.c4 and settings.c4.bad_words:
         names.append(settings.c4.bad_words)
+    if settings.c4 and settings.c4.sentences == "punkt":
+        names.append(settings.c4.punkt)
     if settings.perplexity:
         for model in settings.perplexity.models.values():
             names += [model.sentencepiece, model.kenlm]
