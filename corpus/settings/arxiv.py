@@ -31,7 +31,7 @@ class ArXiv:
     # Where expansion stops; what is left by name is counted, with the reason.
     max_depth: int = Field(default=10, ge=0)  # macros within macros; 0: none is expanded
     max_expansion: float = Field(default=5.0, ge=1)  # text that comes out : the paper's source
-    max_work: float = Field(default=50.0, gt=0)  # characters read and put in by macros : the paper's source
+    max_work: float = Field(default=100.0, gt=0)  # characters read and put in by macros : the paper's source
     min_source: int = Field(default=20_000, gt=0)  # characters that the two ratios take for smaller papers
     max_input_depth: int = Field(default=16, gt=0)  # files within files
 

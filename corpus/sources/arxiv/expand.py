@@ -22,7 +22,7 @@ from corpus.settings.arxiv import ArXiv
 from corpus.sources.arxiv.macros import NO_STAR, STAR, Macro
 from corpus.sources.arxiv.meanings import Meanings
 from corpus.sources.arxiv.output import Output
-from corpus.sources.arxiv.stream import WRITTEN, Exhausted, Frame, Origin, Segment, Stream
+from corpus.sources.arxiv.stream import PIECE, WRITTEN, Exhausted, Frame, Origin, Segment, Stream
 from corpus.sources.arxiv.tables import names
 
 _CONTROL = re.compile(r"\\([A-Za-z@]+|[\s\S])")
@@ -216,7 +216,7 @@ class Expander:
         self._push(segments)
 
     def _push(self, segments: list[Segment]) -> None:
-        self.stream.spend(sum(len(s.text) for s in segments) + len(segments) + 1)
+        self.stream.spend(sum(len(s.text) for s in segments) + PIECE * (1 + len(segments)))
         if self.out.length > self.max_output:
             raise Exhausted
         self.stream.push_segments(segments)
@@ -228,6 +228,8 @@ class Expander:
             return None
         found: list[list[Segment]] = []
         consumed = bool(macro.lead)
+        if macro.parameters[:1] and macro.parameters[0].kind == "until" and macro.name[-1].isalpha():
+            stream.skip_spaces()
         for kind, text in macro.parameters:
             value: list[Segment] | None
             if kind == "m":
@@ -338,6 +340,8 @@ class Expander:
             return
         self.out.emit(text[start:])
         frame.pos = len(text)
+        if not frame.file and self.out.length > self.max_output:
+            raise Exhausted
         stack = self.stream.stack
         if stack and stack[-1] is frame:
             stack.pop()

@@ -19,6 +19,9 @@ _EMPTY_LINES = re.compile(r"\s*")
 _SPACES = re.compile(r"[ \t]*(?:\n[ \t]*)?")
 
 
+PIECE = 32  # characters whose reading takes about as long as the handling of one piece of text
+
+
 class Origin(NamedTuple):
     """The macros that a text comes from: those that would be recursive in it, and how many in all."""
 
@@ -202,7 +205,7 @@ class Stream:
                     if depth < 0:
                         return None
             end = closed.start() if closed else len(frame.text)
-            self.spend(end - start)
+            self.spend(end - start + PIECE * (1 + frame.text.count("{", start, end)))
             found.append(Segment(frame.text[start:end], frame.origin))
             self.move(frame, closed.end() if closed else end)
             if closed:
@@ -248,7 +251,7 @@ class Stream:
                     closed = match.start()
                     break
             end = closed if closed >= 0 else len(frame.text)
-            self.spend(end - start)
+            self.spend(end - start + PIECE * (1 + frame.text.count("{", start, end)))
             found.append(Segment(frame.text[start:end], frame.origin))
             self.move(frame, end + 1 if closed >= 0 else end)
             if closed >= 0:
