@@ -10,8 +10,8 @@ from importlib import resources
 from corpus import inputs, recipe, registry, web
 from corpus.build import export, extract, finish, job
 from corpus.build.job import BuildJob
-from corpus.build.source import Stage
 from corpus.errors import UserError
+from corpus.stages import Stage
 from pipelines import console, options
 
 _EPILOG = """examples:
@@ -88,14 +88,14 @@ def redecide(root: str, source: str, args: argparse.Namespace, beam_args: list[s
 
 
 def _run(work: BuildJob, splits: int, args: argparse.Namespace, beam_args: list[str]) -> None:
-    from pipelines import build_graph, runners
+    from pipelines import runners, stage_graph
     from pipelines.progress import Progress, StagePlan
 
     stages = _until(work, args.until)
     options.begin(work.root, _names(work, args.until), _settings_of(work))
     plan = [StagePlan(stage.name, splits if _by_split(stage) else 0) for stage in stages]
     with Progress(work.root, plan):
-        runners.run(lambda p: build_graph.build(p, work, args.until), args.runner, args.workers, beam_args)
+        runners.run(lambda p: stage_graph.build(p, work, args.until), args.runner, args.workers, beam_args)
     console.print_summary(work.root, work.recipe, finish.finish(work, args.until))
 
 

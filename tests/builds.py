@@ -11,8 +11,9 @@ import pyarrow.parquet as pq
 
 from corpus import inputs, recipe, registry
 from corpus.build import finish
-from corpus.build.job import BuildJob, close_stage, make_part, plan_splits, prepare, save_splits
+from corpus.build.job import BuildJob, plan_splits, prepare, save_splits
 from corpus.recipe import Recipe
+from corpus.stages import close_stage, make_part
 
 Row = dict[str, Any]
 

@@ -19,11 +19,12 @@ from corpus.build import verdicts
 from corpus.build.extract import FOLDER as ANNOTATED
 from corpus.build.extract import reason_column
 from corpus.build.job import BuildJob
-from corpus.build.source import BuildSource, Stage, Task
+from corpus.build.source import BuildSource
 from corpus.decide import Removals, first_failed, uniform
 from corpus.parts import PartFile, PartWriter, open_part_file
 from corpus.recipe import digest
 from corpus.schema import DECISION
+from corpus.stages import Stage, Task
 
 NAME = "decide"
 FOLDER = "decisions"

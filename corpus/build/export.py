@@ -9,9 +9,9 @@ from corpus.build.decide import NAME as DECIDE
 from corpus.build.decide import annotated_file
 from corpus.build.extract import reason_column
 from corpus.build.job import BuildJob
-from corpus.build.source import Stage, Task
 from corpus.kept import DocumentFiles, kept_rows
 from corpus.parts import PartWriter
+from corpus.stages import Stage, Task
 
 NAME = "export"
 FOLDER = "documents"

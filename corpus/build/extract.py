@@ -15,9 +15,10 @@ import pyarrow.compute as pc
 
 from corpus import web
 from corpus.build.job import BuildJob
-from corpus.build.source import BuildSource, BuildSplit, ReadContext, Stage, Task
+from corpus.build.source import BuildSource, BuildSplit, ReadContext
 from corpus.parts import PartWriter
 from corpus.schema import DOCUMENT
+from corpus.stages import Stage, Task
 
 FOLDER = "annotated"
 

@@ -1,34 +1,29 @@
-"""What a build is: its folder, recipe, source and models; and one task of one stage, made and committed.
-
-Small and picklable: an engine sends it to its workers with each task.
-"""
+"""What a build is: its folder, recipe, source and models, and the splits of its input."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from typing import Any
 
 import orjson
 import pyarrow as pa
 
-from corpus import assets, parts, registry, storage
-from corpus.build.source import BuildSource, BuildSplit, FileRange, Stage, Task
+from corpus import assets, registry, storage
+from corpus.build.source import BuildSource, BuildSplit, FileRange
 from corpus.decide import Removals, read_removals
 from corpus.errors import UserError
 from corpus.inputs import InputFile
-from corpus.parts import Part, PartSpec
 from corpus.recipe import Limits, Recipe
 from corpus.schema import DOCUMENT
 from corpus.settings import Build
+from corpus.stages import Stage, StagedJob
 
 INPUTS = "inputs.json"
 
 
 @dataclass(frozen=True)
-class BuildJob:
+class BuildJob(StagedJob):
     """A build of one source.
 
     Attributes:
@@ -38,7 +33,6 @@ class BuildJob:
         model_hashes: sha256 of every asset that the source's block names.
     """
 
-    root: str
     recipe: Recipe
     source_name: str
     model_hashes: dict[str, str]
@@ -76,18 +70,6 @@ class BuildJob:
         saved = orjson.loads(storage.read_bytes(storage.join(self.root, INPUTS)))
         return [_split_from_dict(s) for s in saved["splits"]]
 
-    def parts(self, stage: str) -> list[Part]:
-        """All parts of a stage that is complete, by name."""
-        return parts.read_manifest(self.root, stage)[1]
-
-    def part(self, stage: str, name: str) -> Part:
-        """One committed part.
-
-        Raises:
-            CorruptPartError: it is not there.
-        """
-        return parts.read_all(self.root, stage, [name])[0][0]
-
     def source_schema(self) -> pa.Schema:
         """The columns of annotated parts."""
         return pa.schema([*DOCUMENT, *self.source.fields])
@@ -98,47 +80,13 @@ class BuildJob:
 
         return self.source.stages(self) if self.source.stages else usual_stages(self.source)
 
-    def stage(self, name: str) -> Stage:
-        """One stage by name."""
-        return next(stage for stage in self.stages() if stage.name == name)
-
-    def stage_settings(self, stage: Stage) -> dict[str, Any]:
-        """What of the recipe, the models and the libraries shapes a stage's output."""
-        chosen = dict(stage.settings(self))
-        chosen["libraries"] = {name: version(name) for name in stage.libraries}
-        chosen["version"] = stage.version
-        return chosen
-
-    def spec(self, stage: Stage, task: Task) -> PartSpec:
-        """Identity of the part that a task makes."""
-        inputs: list[Any] = [self.part(earlier, task.name).digest for earlier in stage.aligned]
-        local: list[str] = []
-        for earlier in stage.needs:
-            manifest = storage.read_bytes(storage.join(self.root, earlier, "manifest.json"))
-            inputs.append(hashlib.sha256(manifest).hexdigest())
-        if isinstance(task.payload, BuildSplit):
-            ranges = task.payload.ranges
-            inputs += [(r.file.name, r.file.size, r.start, r.end) for r in ranges]
-            local += [r.file.tag for r in ranges]
-        elif task.payload is not None:
-            inputs.append(task.payload)
-        return PartSpec(stage.name, task.name, self.stage_settings(stage), tuple(inputs), tuple(local))
-
-
-def make_part(job: BuildJob, stage: Stage, task: Task) -> Part:
-    """Make the part of a task, or return it as it lies."""
-    return parts.commit_part(job.root, job.spec(stage, task), lambda writer: stage.work(job, task, writer))
-
-
-def close_stage(job: BuildJob, stage: Stage) -> None:
-    """Write the manifest of a stage whose parts are all made.
-
-    Raises:
-        CorruptPartError: a part is not there.
-    """
-    records = parts.read_all(job.root, stage.name, [task.name for task in stage.tasks(job)])
-    made = [part for part, _ in records]
-    parts.write_manifest(job.root, stage.name, made, {"settings": job.stage_settings(stage)})
+    def payload_inputs(self, payload: Any) -> tuple[list[Any], list[str]]:
+        """Of a split its files, by name and size, and what shows on this machine that one was changed."""
+        if not isinstance(payload, BuildSplit):
+            return super().payload_inputs(payload)
+        ranges = payload.ranges
+        inputs = [(r.file.name, r.file.size, r.start, r.end) for r in ranges]
+        return inputs, [r.file.tag for r in ranges]
 
 
 def prepare(root: str, recipe: Recipe, source_name: str) -> BuildJob:

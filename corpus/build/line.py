@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from corpus.build import decide, export, extract, unique
-from corpus.build.source import BuildSource, Stage
+from corpus.build.source import BuildSource
+from corpus.stages import Stage
 
 
 def usual_stages(source: BuildSource) -> tuple[Stage, ...]:

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import pyarrow as pa
 
 from corpus.inputs import InputFile
-from corpus.parts import PartWriter
 from corpus.recipe import Limits
 from corpus.rules import Check
+from corpus.stages import Stage
 from corpus.tally import Tally
 
 if TYPE_CHECKING:
@@ -80,48 +80,6 @@ class Unique:
     reason: str
     key: tuple[str, ...]
     order: tuple[tuple[str, Literal["ascending", "descending"]], ...]
-
-
-@dataclass(frozen=True)
-class Task:
-    """One part to be made: its name, and what the work needs to know beyond it (picklable)."""
-
-    name: str
-    payload: Any = None
-
-
-def no_settings(job: BuildJob) -> dict[str, Any]:
-    """Settings of a stage that nothing in the recipe shapes."""
-    return {}
-
-
-@dataclass(frozen=True)
-class Stage:
-    """A step of a build: tasks that each make one part, begun when all earlier stages are complete.
-
-    All its functions stand at the top of a module, as engines send them by name.
-
-    Attributes:
-        name: of the stage, and of the folder of its records.
-        tasks: of a job; may read the manifests of earlier stages.
-        work: makes a part's files through the writer it is given.
-        aligned: earlier stages of which it reads the part that has the task's name.
-        needs: earlier stages of which it may read every part.
-        settings: plain data of the recipe that shapes what it writes.
-        version: raised by hand when the code changes what it writes.
-        libraries: distributions whose version shapes what it writes.
-        folder: where its Parquet of documents or decisions goes, whose rows the run's account counts.
-    """
-
-    name: str
-    tasks: Callable[[BuildJob], list[Task]]
-    work: Callable[[BuildJob, Task, PartWriter], None]
-    aligned: tuple[str, ...] = ()
-    needs: tuple[str, ...] = ()
-    settings: Callable[[BuildJob], dict[str, Any]] = no_settings
-    version: int = 1
-    libraries: tuple[str, ...] = ("pyarrow",)
-    folder: str = ""
 
 
 def whole_file(file: InputFile, split_bytes: int) -> list[tuple[int, int]]:

@@ -25,8 +25,9 @@ from corpus.build.decide import (
     read_columns,
 )
 from corpus.build.job import BuildJob
-from corpus.build.source import BuildSource, Stage, Task, Unique
+from corpus.build.source import BuildSource, Unique
 from corpus.parts import PartWriter
+from corpus.stages import Stage, Task
 
 INDEX = "index"
 NAME = "unique"

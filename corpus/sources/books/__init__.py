@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from corpus.build.source import BuildSource, Stage, Unique
+from corpus.build.source import BuildSource, Unique
 from corpus.inputs import InputFile
 from corpus.rules import Check
 from corpus.settings.books import Books
@@ -17,6 +17,7 @@ from corpus.sources.books.book import FIELDS
 from corpus.sources.books.book import SOURCE as NAME
 from corpus.sources.books.collections import check_columns, cut, is_parquet
 from corpus.sources.books.read import read
+from corpus.stages import Stage
 
 if TYPE_CHECKING:
     from corpus.build.job import BuildJob

@@ -24,7 +24,6 @@ import pyarrow as pa
 from corpus import exchange
 from corpus.build import verdicts
 from corpus.build.job import BuildJob
-from corpus.build.source import Stage, Task
 from corpus.dedup.book_clusters import Edge, Loss, losses
 from corpus.dedup.book_pairs import pairs
 from corpus.dedup.overlap import common, least_common
@@ -44,6 +43,7 @@ from corpus.sources.books.sketches import (
     place_of,
     read_table,
 )
+from corpus.stages import Stage, Task
 
 PAIRS, OVERLAPS, CLUSTERS = "pairs", "overlaps", "clusters"
 

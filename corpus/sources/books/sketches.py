@@ -23,13 +23,13 @@ from corpus import exchange, storage
 from corpus.build.decide import against_candidates, annotated_file, own_reasons
 from corpus.build.extract import reason_column
 from corpus.build.job import BuildJob
-from corpus.build.source import Stage, Task
 from corpus.dedup.books import Sketcher
 from corpus.dedup.overlap import SetPlace, SetWriter, read_set
 from corpus.errors import CorruptPartError
 from corpus.kernels.arrays import Keys
 from corpus.parts import Part, PartFile, PartWriter, open_part_file
 from corpus.settings.books import Overlap
+from corpus.stages import Stage, Task
 
 EXTRACT, SKETCH = "extract", "sketch"
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from corpus import storage
 from corpus.build.job import BuildJob
-from corpus.build.source import BuildSource, FileRange, ReadContext, Stage, Unique
+from corpus.build.source import BuildSource, FileRange, ReadContext, Unique
 from corpus.errors import UserError
 from corpus.inputs import InputFile
 from corpus.settings.c4 import C4, THRESHOLDS
@@ -16,6 +16,7 @@ from corpus.sources.c4 import pages, published, rebuild, rest
 from corpus.sources.c4.columns import FIELDS, NAME, checks
 from corpus.sources.inflate import pieces
 from corpus.sources.members import Piece, RecordStart
+from corpus.stages import Stage
 from corpus.tally import Tally
 
 _RATIO = 1_000

@@ -13,11 +13,11 @@ from typing import Any
 
 from corpus import storage
 from corpus.build.job import BuildJob
-from corpus.build.source import Stage, Task
 from corpus.dedup.newest import NewestFilter, NewestIndex
 from corpus.errors import CorruptPartError
 from corpus.parts import PartWriter, check_file
 from corpus.runs import Run, bucket_count, write_answer
+from corpus.stages import Stage, Task
 
 
 def stages(kind: str, runs: Stage) -> tuple[Stage, Stage]:

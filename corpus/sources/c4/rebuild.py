@@ -31,7 +31,6 @@ import xxhash
 
 from corpus.build import extract
 from corpus.build.job import BuildJob
-from corpus.build.source import Stage, Task
 from corpus.dedup.newest import NewestFilter, time_of
 from corpus.kernels.arrays import Bools, Keys
 from corpus.parts import PartWriter, open_part_file
@@ -40,6 +39,7 @@ from corpus.settings.c4 import C4
 from corpus.sources.c4 import ranked
 from corpus.sources.c4.pages import SCHEMA
 from corpus.sources.c4.urls import line_key, url_key, url_order
+from corpus.stages import Stage, Task
 
 PAGES = "pages"
 EXTRACT, ANNOTATE = "extract", "annotate"

@@ -15,7 +15,6 @@ import pyarrow.compute as pc
 from corpus.annotate.english import langdetect
 from corpus.build.extract import FOLDER as ANNOTATED
 from corpus.build.job import BuildJob
-from corpus.build.source import Stage, Task
 from corpus.dedup.newest import NewestFilter
 from corpus.kernels.arrays import Bools
 from corpus.parts import PartWriter
@@ -24,6 +23,7 @@ from corpus.settings.c4 import C4
 from corpus.sources.c4 import ranked, rebuild
 from corpus.sources.c4.columns import FIELDS
 from corpus.sources.c4.pages import Measures
+from corpus.stages import Stage, Task
 
 _SCHEMA = pa.schema([*DOCUMENT, *FIELDS])
 

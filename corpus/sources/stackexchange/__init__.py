@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from corpus.build.source import BuildSource, FileRange, ReadContext, Stage
+from corpus.build.source import BuildSource, FileRange, ReadContext
 from corpus.errors import UserError
 from corpus.inputs import InputFile
 from corpus.rules import Check
@@ -21,6 +21,7 @@ from corpus.sources.stackexchange.join import ANSWERS, FIELDS, documents
 from corpus.sources.stackexchange.posts import NAME, POST, read_posts
 from corpus.sources.stackexchange.sites import holds_posts, site_of
 from corpus.sources.stackexchange.stream import is_plain
+from corpus.stages import Stage
 from corpus.tally import Tally
 
 if TYPE_CHECKING:

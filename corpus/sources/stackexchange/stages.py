@@ -23,7 +23,7 @@ from corpus.build.extract import FOLDER as ANNOTATED
 from corpus.build.extract import tasks as a_task_a_split
 from corpus.build.job import BuildJob
 from corpus.build.line import closing_stages
-from corpus.build.source import FileRange, ReadContext, Stage, Task
+from corpus.build.source import FileRange, ReadContext
 from corpus.inputs import InputFile
 from corpus.kernels.arrays import Keys
 from corpus.parts import PartFile, PartWriter, open_part_file
@@ -31,6 +31,7 @@ from corpus.sources.stackexchange.join import documents
 from corpus.sources.stackexchange.posts import POST, read_posts
 from corpus.sources.stackexchange.sites import Dump, holds_posts, select, site_of
 from corpus.sources.stackexchange.stream import is_plain
+from corpus.stages import Stage, Task
 
 EXTRACT, SITES, JOIN = "extract", "sites", "join"
 _SITES_FILE = "sites/sites.parquet"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from corpus.build.source import BuildSource, Stage, Unique
+from corpus.build.source import BuildSource, Unique
 from corpus.errors import UserError
 from corpus.inputs import InputFile
 from corpus.rules import Check
@@ -17,6 +17,7 @@ from corpus.settings.wikipedia import THRESHOLDS, Wikipedia
 from corpus.sources.wikipedia.reader import FIELDS, NAME, read
 from corpus.sources.wikipedia.site import wiki_codes
 from corpus.sources.wikipedia.streams import cut
+from corpus.stages import Stage
 
 if TYPE_CHECKING:
     from corpus.build.job import BuildJob

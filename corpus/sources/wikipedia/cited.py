@@ -20,8 +20,8 @@ from isal import igzip, isal_zlib
 
 from corpus.build.decide import annotated_file, parts_of
 from corpus.build.job import BuildJob
-from corpus.build.source import Stage, Task
 from corpus.parts import Part, PartWriter, open_part_file
+from corpus.stages import Stage, Task
 
 COLUMN = "wikipedia_v1_cited"
 FOLDER = "cited"

@@ -1,4 +1,4 @@
-"""A build as one Beam graph: its stages, one after the other.
+"""A job of stages as one Beam graph, one stage after the other.
 
 Elements are names of tasks, and after each stage one element that says it is complete: no text, no hash and
 no token passes between steps. Rows of different splits meet in files (`corpus.exchange`).
@@ -14,11 +14,10 @@ from functools import partial
 
 import apache_beam as beam
 
-from corpus.build.job import BuildJob, close_stage, make_part
-from corpus.build.source import Task
+from corpus.stages import StagedJob, Task, close_stage, make_part
 
 
-def build(pipeline: beam.Pipeline, job: BuildJob, until: str) -> None:
+def build(pipeline: beam.Pipeline, job: StagedJob, until: str) -> None:
     """Add the graph to a pipeline, up to and with the stage `until`."""
     done = pipeline | "Start" >> beam.Create([0])
     for stage in job.stages():
@@ -41,11 +40,11 @@ def build(pipeline: beam.Pipeline, job: BuildJob, until: str) -> None:
             return
 
 
-def _tasks(_: int, job: BuildJob, stage_name: str) -> Iterator[Task]:
+def _tasks(_: int, job: StagedJob, stage_name: str) -> Iterator[Task]:
     yield from job.stage(stage_name).tasks(job)
 
 
-def _make(task: Task, job: BuildJob, stage_name: str) -> int:
+def _make(task: Task, job: StagedJob, stage_name: str) -> int:
     make_part(job, job.stage(stage_name), task)
     return 1
 
@@ -54,6 +53,6 @@ def _keyed(count: int) -> tuple[int, int]:
     return 0, count
 
 
-def _close(_: int, made: Iterable[int], job: BuildJob, stage_name: str) -> int:
+def _close(_: int, made: Iterable[int], job: StagedJob, stage_name: str) -> int:
     close_stage(job, job.stage(stage_name))
     return 0
