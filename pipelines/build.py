@@ -38,7 +38,12 @@ def add_parsers(subparsers: argparse._SubParsersAction[argparse.ArgumentParser])
     )
     build.add_argument("source", choices=sorted(registry.BUILDS), metavar="SOURCE", help="which source")
     options.add_input_options(build, "the built-in sample of the source")
-    build.add_argument("--until", default=export.NAME, metavar="STAGE", help="last stage to run")
+    build.add_argument(
+        "--until",
+        default=export.NAME,
+        metavar="STAGE",
+        help="last stage to run; a finished run that is further stays so",
+    )
     build.add_argument("--dry-run", action="store_true", help="say what would be done, and stop")
     options.add_engine_options(build)
     build.set_defaults(run=_build)
@@ -62,6 +67,7 @@ def _build(args: argparse.Namespace, beam_args: list[str]) -> int:
     output = options.absolute(args.output)
     planned = BuildJob(output, chosen, args.source, {})
     _check_stage(planned, args.until)
+    args.until = options.last_stage(output, [stage.name for stage in planned.stages()], args.until)
     if args.dry_run:
         console.print_build_plan(planned, splits, args.until)
         return 0

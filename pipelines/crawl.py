@@ -65,7 +65,12 @@ def add_parsers(subparsers: argparse._SubParsersAction[argparse.ArgumentParser])
         default=[],
         help="leave out a block of the recipe, as when its model is still to be trained on this run",
     )
-    filter_.add_argument("--until", choices=STAGES, default=STAGES[-1], help="last stage to run")
+    filter_.add_argument(
+        "--until",
+        choices=STAGES,
+        default=STAGES[-1],
+        help="last stage to run; a finished run that is further stays so",
+    )
     filter_.add_argument("--dry-run", action="store_true", help="say what would be done, and stop")
     options.add_engine_options(filter_)
     filter_.set_defaults(run=_crawl_filter)
@@ -113,6 +118,7 @@ def _crawl_filter(args: argparse.Namespace, beam_args: list[str]) -> int:
     before = earlier.read_earlier(
         CrawlJob(output, chosen, {}), splits, [options.absolute(run) for run in args.after]
     )
+    args.until = options.last_stage(output, STAGES, args.until)
     if args.dry_run:
         console.print_plan(CrawlJob(output, chosen, {}, before), splits, args.until)
         return 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -54,6 +55,29 @@ def check_engine(beam_args: list[str]) -> None:
 def absolute(path: str) -> str:
     """A folder or address as every worker of this machine knows it."""
     return os.path.abspath(path) if storage.is_local(path) else path.rstrip("/")
+
+
+def last_stage(root: str, stages: Sequence[str], until: str) -> str:
+    """The stage to run to: `until`, or where a finished run has got to already, if that is further.
+
+    Stopping before would leave files of later stages that the run's manifest no longer vouches for. Where
+    nothing has changed nothing is done anew.
+
+    Args:
+        root: the run's folder.
+        stages: of the run, in order.
+        until: what the user asked for.
+    """
+    try:
+        had = orjson.loads(storage.read_bytes(storage.join(root, "manifest.json")))["stages"]
+    except (FileNotFoundError, orjson.JSONDecodeError):
+        return until
+    except OSError as error:
+        raise UserError(f"output {root} cannot be read: {error}") from error
+    last = max((stage for stage in (until, *had) if stage in stages), key=stages.index, default=until)
+    if last != until:
+        print(f"NOTE: {root} has got to {last} already: it is brought up to date to there.", file=sys.stderr)
+    return last
 
 
 def refuse_other_settings(

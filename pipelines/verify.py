@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import posixpath
 
 import orjson
 from tqdm import tqdm
@@ -37,8 +38,28 @@ def _verify(args: argparse.Namespace, beam_args: list[str]) -> int:
     problems = find_problems(args.run_folder)
     for problem in problems:
         print(problem)
+    if ahead := unlisted_parts(args.run_folder.rstrip("/")):
+        stages = ", ".join(sorted({part.stage for part in ahead}))
+        print(
+            f"{args.run_folder}: parts of {stages} lie there that the run, cut off and then stopped before, "
+            "does not vouch for"
+        )
     print(f"{args.run_folder}: " + (f"{len(problems)} problems" if problems else "everything as written"))
     return 1 if problems else 0
+
+
+def unlisted_parts(root: str) -> list[parts.Part]:
+    """Committed parts of stages that the run's manifest does not list: of a run that was cut off further on.
+
+    They are kept for the command that goes on from there, which checks what they were made from.
+    """
+    try:
+        listed = orjson.loads(storage.read_bytes(storage.join(root, "manifest.json")))["stages"]
+    except orjson.JSONDecodeError:  # a problem of its own
+        return []
+    found = storage.find(storage.join(root, "*", "*" + parts.RECORD_SUFFIX))
+    stages = {posixpath.basename(posixpath.dirname(file.path)) for file in found} - set(listed)
+    return [part for stage in sorted(stages) for part, _ in parts.records(root, stage)]
 
 
 def find_problems(root: str) -> list[str]:
@@ -63,6 +84,7 @@ def find_problems(root: str) -> list[str]:
     owned: set[str] = set()
     for stage, sha256 in run["stages"].items():
         problems += _check_stage(root, stage, sha256, owned)
+    owned.update(file.path for part in unlisted_parts(root) for file in part.files)
     problems += [f"{root}/{path} belongs to no part" for path in _strays(root, set(run["stages"]), owned)]
     stats = orjson.loads(storage.read_bytes(storage.join(root, "stats.json")))
     if digest(stats) != run["stats_sha256"]:

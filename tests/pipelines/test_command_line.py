@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from importlib import resources
 from pathlib import Path
 
@@ -86,6 +87,44 @@ def test_an_output_of_another_recipe_is_refused(tmp_path: Path) -> None:
     done = llama_corpus("crawl-filter", "--output", output, "--recipe", other, status=2)
     assert "redecide" in done.stderr
     assert digests(output) == before
+
+
+def test_a_finished_run_that_is_further_stays_so(sample_run: Path, tmp_path: Path) -> None:
+    crawl, output = tmp_path / "crawl", tmp_path / "run"
+    shutil.copytree(CRAWL, crawl)
+    args = ("crawl-filter", "--input", crawl, "--input-root", crawl, "--output", output)
+    llama_corpus(*args)
+    done = llama_corpus(*args, "--until", "annotate")
+    assert f"{output} has got to export already" in done.stderr
+    assert digests(output) == digests(sample_run)
+    first, second = sorted(crawl.rglob("*.warc.wet.gz"))[:2]
+    shutil.copyfile(second, first)
+    llama_corpus(*args, "--until", "annotate")
+    assert "everything as written" in llama_corpus("verify", output).stdout
+    llama_corpus(*args[:-1], tmp_path / "again")
+    assert digests(output) == digests(tmp_path / "again") != digests(sample_run)
+
+
+def test_parts_ahead_of_a_run_that_stops_before_them_are_kept_and_named(
+    sample_run: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "run"
+    shutil.copytree(sample_run, output)
+    (output / "manifest.json").unlink()  # as of a run that was cut off
+    llama_corpus("crawl-filter", "--output", output, "--until", "annotate")
+    assert list(json.loads((output / "manifest.json").read_text())["stages"]) == [
+        "annotate",
+        "dedup",
+        "index",
+    ]
+    verified = llama_corpus("verify", output).stdout
+    assert "parts of decide, export lie there" in verified
+    assert "everything as written" in verified
+    (output / "documents" / "stray.parquet").write_bytes(b"")
+    assert "stray.parquet belongs to no part" in llama_corpus("verify", output, status=1).stdout
+    (output / "documents" / "stray.parquet").unlink()
+    llama_corpus("crawl-filter", "--output", output)
+    assert digests(output) == digests(sample_run)
 
 
 def test_redecide_applies_new_thresholds_and_nothing_else(sample_run: Path, tmp_path: Path) -> None:
