@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from corpus.sources.wikipedia.markup import GAP, MARKS
+from corpus.sources.wikipedia.markup import GAP, MARKS, NOTHING
 from corpus.sources.wikipedia.site import CATEGORY, FILE, MEDIA, Site, fold, wiki_codes
 
 # Protocols of MediaWiki's that stand in articles (includes/DefaultSettings.php, $wgUrlProtocols).
@@ -49,6 +49,7 @@ def resolve(text: str, site: Site, nesting: int) -> str:
                 stack.append((_FILE if removed else _LINK, len(out), end))
                 if ends == "|" and not removed and text.startswith("]]", end):
                     out.append(_without_qualifier(target))  # [[Ajax (myth)|]]
+                out.append(NOTHING)  # italics of the label are not those of the text around it
             else:
                 out.append(target)
         elif match[3] is not None:
@@ -59,6 +60,8 @@ def resolve(text: str, site: Site, nesting: int) -> str:
                 kind, index, _ = stack.pop()
                 if kind == _FILE:
                     out[index:] = [GAP]
+                elif kind == _LINK:
+                    out.append(NOTHING)
                 if kind != _EXTERNAL:
                     break
         elif stack and stack[-1][0] == _EXTERNAL:

@@ -21,8 +21,8 @@ _BREAKS = "br hr"
 _BLOCKS = "p div center blockquote poem li ul ol dl dd dt tr h1 h2 h3 h4 h5 h6 caption noinclude onlyinclude"
 _INLINE = (
     "a abbr b bdi bdo big cite code data del dfn em font i ins kbd mark nowiki q rb rp rt rtc ruby s samp "
-    "small span strike strong sub sup td th thead tbody tfoot time tt u var wbr ref references gallery pre source "
-    "syntaxhighlight section img nobr"
+    "small span strike strong sub sup td th thead tbody tfoot time tt u var wbr ref references gallery pre "
+    "source syntaxhighlight section img nobr"
 )
 _TAG = re.compile(
     rf"</?(?:({'|'.join(_BREAKS.split())})|({'|'.join(_BLOCKS.split())})|(?:{'|'.join(_INLINE.split())}))(?:[\s/][^<>]*)?>",
@@ -38,6 +38,7 @@ _SPACES = re.compile(r"[ \t]{2,}")
 _EMPTY_BRACKETS = re.compile(rf" ?\((?=[^()\n]*{GAP})[\s{GAP},;:/–-]*\)")
 _BRACKET_START = re.compile(rf"\((?=[\s,;:]*{GAP})[\s{GAP},;:]+(?=\S)")
 _BRACKET_END = re.compile(rf"(?<=\S)[\s,;:]*{GAP}[\s{GAP},;:]*\)")
+_LINE_START = re.compile(rf"^([*#:]*)[ \t]*{GAP}[{GAP} \t]*[,;.:)][ \t]*", re.MULTILINE)
 _BEFORE_MARK = re.compile(rf"[ \t]+{GAP}[{GAP} \t]*(?=[,.)])")
 
 
@@ -97,6 +98,7 @@ def _close_gaps(text: str) -> str:
     text = _EMPTY_BRACKETS.sub("", text)
     text = _BRACKET_START.sub("(", text)
     text = _BRACKET_END.sub(")", text)
+    text = _LINE_START.sub(r"\1", text)
     return _BEFORE_MARK.sub("", text)
 
 
