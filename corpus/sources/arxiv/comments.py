@@ -8,29 +8,24 @@ end and the next line's leading spaces, unless that line is empty, which ends th
 
 from __future__ import annotations
 
+import functools
 import re
 
 from corpus.sources.arxiv.raw import ARGUMENT, DELIMITED, VERBATIM, command_end, is_escaped
 from corpus.sources.arxiv.tables import names
 
-_ENVIRONMENTS = VERBATIM | names("files")
-_MARK = re.compile(
-    r"%|\\(?:("
-    + "|".join(sorted(map(re.escape, DELIMITED | ARGUMENT), key=len, reverse=True))
-    + r")(?![A-Za-z@])|begin[ \t]*\{("
-    + "|".join(sorted(map(re.escape, _ENVIRONMENTS), key=len, reverse=True))
-    + r")\})"
-)
+_FILES = names("files")
 _BLANKS = re.compile(r"[ \t]*")
 
 
-def remove_comments(text: str) -> str:
-    """The text without its comments."""
+def remove_comments(text: str, verbatim: frozenset[str] = VERBATIM) -> str:
+    """The text without its comments; in `verbatim` environments there are none."""
+    mark = _marks(verbatim)
     out: list[str] = []
     unclosed: set[str] = set()
     start = pos = 0
     fresh = True  # whether what stands before `start` ends a line
-    while match := _MARK.search(text, pos):
+    while match := mark.search(text, pos):
         at = match.start()
         pos = match.end()
         if is_escaped(text, at):
@@ -48,6 +43,16 @@ def remove_comments(text: str) -> str:
         start = pos = _comment_end(text, at) if fresh else _after_text(text, _comment_end(text, at), out)
     out.append(text[start:])
     return "".join(out)
+
+
+@functools.lru_cache(maxsize=64)
+def _marks(verbatim: frozenset[str]) -> re.Pattern[str]:
+    """What a comment may begin with, or text without comments: a command, or an environment."""
+    commands, environments = (
+        "|".join(sorted(map(re.escape, names_), key=lambda name: (-len(name), name)))
+        for names_ in (DELIMITED | ARGUMENT, verbatim | _FILES)
+    )
+    return re.compile(rf"%|\\(?:({commands})(?![A-Za-z@])|begin[ \t]*\{{({environments})\}})")
 
 
 def _comment_end(text: str, at: int) -> int:

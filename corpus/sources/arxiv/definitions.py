@@ -225,15 +225,6 @@ def _future_let(paper: Expander, command: str) -> None:
     stream.push(*following)
 
 
-def _new_verbatim(paper: Expander, command: str) -> None:
-    r"""``\lstnewenvironment``, ``\newminted``, ``\DefineVerbatimEnvironment``: their text is raw."""
-    frame = paper.stream.top()
-    named = _NAMED.match(frame.text, frame.pos) if frame else None
-    if named:
-        paper.verbatim.add(named[1] + ("code" if command == "newminted" else ""))
-    paper.out.emit(f"\\{command}")
-
-
 def _exclude(paper: Expander, command: str) -> None:
     r"""``\excludecomment{name}`` and ``\includecomment{name}`` of package comment."""
     frame = paper.stream.top()
@@ -256,9 +247,6 @@ COMMANDS: dict[str, Command] = {
     **dict.fromkeys(_PREFIXES, Command(_prefix, packages=True)),
     **dict.fromkeys(("makeatletter", "makeatother"), Command(_at_letter, packages=True)),
     **dict.fromkeys(("excludecomment", "includecomment"), Command(_exclude)),
-    **dict.fromkeys(
-        ("lstnewenvironment", "newminted", "DefineVerbatimEnvironment"), Command(_new_verbatim, packages=True)
-    ),
     **dict.fromkeys(("begingroup", "bgroup", "endgroup", "egroup"), Command(_group)),
     "csname": Command(_named),
     "let": Command(_let, packages=True),

@@ -101,7 +101,13 @@ class _Checkpoint(NamedTuple):
 class Expander:
     """The state of the reading, which LaTeX's own commands change."""
 
-    def __init__(self, files: Mapping[str, str], settings: ArXiv, commands: Mapping[str, Command]) -> None:
+    def __init__(
+        self,
+        files: Mapping[str, str],
+        settings: ArXiv,
+        commands: Mapping[str, Command],
+        verbatim: frozenset[str] = frozenset(),
+    ) -> None:
         source = max(sum(map(len, files.values())), settings.min_source)
         self.files = dict(files)
         self.settings = settings
@@ -111,7 +117,7 @@ class Expander:
         self.names = Meanings(commands)
         self.counts = Counts()
         self.conditions: list[bool] = []  # open \if…: decided by us, or left in the text
-        self.verbatim: set[str] = set()  # environments that the paper defines as verbatim
+        self.verbatim = verbatim  # environments that are raw text
         self.excluded: set[str] = set()  # environments that it excludes
         self.packages_read: set[str] = set()
         self.packages = 0  # how many are being read
@@ -180,9 +186,9 @@ class Expander:
             self.swallow()
 
     def swallow(self) -> None:
-        """Pass over the spaces behind a control word that goes."""
-        frame = self.stream.top()
-        if frame is not None:
+        """Pass over the spaces behind a control word that goes, as far as its own text reaches."""
+        if self.stream.stack:
+            frame = self.stream.stack[-1]
             frame.pos = _BLANKS.match(frame.text, frame.pos).end()  # type: ignore[union-attr]
 
     def call(self, macro: Macro, origin: Origin, shown: str, end: bool = False) -> None:

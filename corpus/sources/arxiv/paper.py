@@ -17,6 +17,7 @@ from corpus.sources.arxiv.comments import remove_comments
 from corpus.sources.arxiv.encoding import declared_codec, decode
 from corpus.sources.arxiv.expand import Expander, Result
 from corpus.sources.arxiv.main_file import main_files
+from corpus.sources.arxiv.raw import verbatim_environments
 from corpus.sources.arxiv.stream import WRITTEN, Stream, joined
 
 COMMANDS = {**structure.COMMANDS, **definitions.COMMANDS, **conditionals.COMMANDS}
@@ -38,13 +39,13 @@ class Paper:
 def read_paper(files: Mapping[str, bytes], settings: ArXiv) -> Paper | None:
     """The paper that a submission's files make; None if none of them is TeX."""
     declared = declared_codec(files[name] for name in sorted(files))
-    texts = {}
-    for name, data in sorted(files.items()):
-        texts[posixpath.normpath(name)] = remove_comments(decode(data, declared))
+    written = {posixpath.normpath(name): decode(data, declared) for name, data in sorted(files.items())}
+    verbatim = verbatim_environments(written.values())
+    texts = {name: remove_comments(text, verbatim) for name, text in written.items()}
     main = main_files(texts)
     if not main:
         return None
-    result = Expander(texts, settings, COMMANDS).run(main)
+    result = Expander(texts, settings, COMMANDS, verbatim).run(main)
     text = _tidy(result.text)
     reason = None
     if not result.has_section:

@@ -7,16 +7,27 @@ and no macro in it is expanded.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from corpus.sources.arxiv.tables import names
 
 DELIMITED = names("raw_delimited")
 ARGUMENT = names("raw_argument")
 VERBATIM = names("verbatim")
+_DEFINED = re.compile(
+    r"\\(?:lstnewenvironment|DefineVerbatimEnvironment|newtcblisting|DeclareTCBListing|(newminted))"
+    r"[ \t]*(?:\[[^\]\n]{0,100}\])?[ \t]*\{([^{}\n]{1,100})\}"
+)
 _LONGEST = 10_000  # characters of \verb|…| or \url{…}: an unclosed one costs no more
 _OPTIONS = re.compile(r"\*?[ \t]*(?:\[[^\]\n]{0,400}\])?")
 _LANGUAGE = re.compile(r"\{[^{}\n]{0,100}\}")
 _BRACES = re.compile(r"[{}]|\\[\\{}]|\n[ \t]*\n")
+
+
+def verbatim_environments(texts: Iterable[str]) -> frozenset[str]:
+    """Environments whose text is raw: LaTeX's, and those that these texts define."""
+    found = (match for text in texts for match in _DEFINED.finditer(text))
+    return VERBATIM | {match[2] + ("code" if match[1] else "") for match in found}
 
 
 def command_end(text: str, command: str, pos: int) -> int:

@@ -37,7 +37,7 @@ def _begin(paper: Expander, command: str) -> None:
     if name != "document":
         paper.names.open_scope(name)
     frame = paper.stream.top()
-    if frame and (name in raw.VERBATIM or name in paper.verbatim):
+    if frame and name in paper.verbatim:
         end = _closing(frame, name)
         paper.out.emit(shown + frame.text[frame.pos : end])
         frame.pos = end
@@ -54,6 +54,7 @@ def _begin(paper: Expander, command: str) -> None:
             paper.finish()
         else:
             paper.out.mute(name)
+            paper.out.emit(shown)  # should it never end, it is all put back
     elif name in _APPENDICES and paper.settings.appendix == "drop" and paper.first_section is not None:
         paper.out.mute(name)
     elif (macro := paper.names.environments.get(name)) and _expands(paper):

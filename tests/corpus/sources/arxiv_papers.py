@@ -10,7 +10,8 @@ from corpus.sources.arxiv.paper import Paper, read_paper
 
 def paper(body: str, preamble: str = "", files: dict[str, str] | None = None, **settings: Any) -> Paper:
     """A paper with this preamble and, after a heading, this body."""
-    main = f"\\documentclass{{article}}\n{preamble}\n\\begin{{document}}\n\\section{{S}}\n{body}\n\\end{{document}}\n"
+    start = f"\\documentclass{{article}}\n{preamble}\n\\begin{{document}}\n\\section{{S}}\n"
+    main = f"{start}{body}\n\\end{{document}}\n"
     texts = {"main.tex": main, **(files or {})}
     found = read_paper({name: text.encode() for name, text in texts.items()}, ArXiv(**settings))
     assert found is not None
