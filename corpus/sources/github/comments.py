@@ -22,7 +22,7 @@ _BLANK_REST = re.compile(r"[ \t\f\v]*+(?:\r\n|\n|\r|\Z)")
 _EMPTY = re.compile(r"[^\w\r\n]*+(?:\r\n|\n|\r|\Z)")
 _DOCSTRING = re.compile(r"""[rRuU]?("{3}|'{3})""")
 _AFTER_DOCSTRING = re.compile(r"[ \t\f\v]*+(?:#[^\r\n]*+)?+(?:\r\n|\n|\r|\Z)")
-_SHEBANG = re.compile(r"#!(?!\[)[^\r\n]*?\b([a-z]+)[\d.]*(?:[ \t\r\n]|\Z)")
+_SHEBANG_CHARACTERS = 256  # of which Linux reads 255
 # Endings whose comments are those of an interpreter; of others "sh".
 _INTERPRETERS = {
     "node": "js", "deno": "js", "bun": "js", "php": "php", "lua": "lua", "guile": "scm", "racket": "rkt",
@@ -96,9 +96,16 @@ def syntax_of(path: str, text: str) -> Syntax:
         ending = stem.rpartition(".")[2]
     if stem and ending in extensions:
         return extensions[ending]
-    if not stem and text.startswith("#!") and (shebang := _SHEBANG.findall(text[:200])):
-        return extensions[_INTERPRETERS.get(shebang[0], "sh")]
+    if not stem and text.startswith("#!"):
+        return extensions[_INTERPRETERS.get(_interpreter(text), "sh")]
     return NONE
+
+
+def _interpreter(text: str) -> str:
+    """The program that a shebang names, without a version; of ``env`` the one that it looks for."""
+    words = [posixpath.basename(word) for word in text[2:_SHEBANG_CHARACTERS].partition("\n")[0].split()]
+    program = next((w for w in words if w != "env" and not w.startswith("-") and "=" not in w), "")
+    return program.rstrip("0123456789.")
 
 
 def run_end(

@@ -87,12 +87,11 @@ def header_spans(path: str, text: str, share: float) -> list[tuple[int, int]]:
     at = shebang.end() if shebang else int(text.startswith(_BOM))
     while True:
         at = _SPACE.match(text, at).end()  # type: ignore[union-attr]
-        if not starts_comment(text, at, syntax):
-            opening = patterns.openings.match(text, at)
-            if opening is None:
-                return spans
+        if opening := patterns.openings.match(text, at):
             at = opening.end()
             continue
+        if not starts_comment(text, at, syntax):
+            return spans
         if patterns.directives.match(text, at) and not is_open_block(text, at, syntax):
             at = next_line(text, at)
             continue

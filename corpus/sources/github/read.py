@@ -88,7 +88,7 @@ def _code_file(row: Row, rule: LicenseRule, of_others: LicenseList | None) -> Co
         Unreadable: it is one, and cannot be read.
     """
     values = row.values
-    if values.get("link") or values.get("mode") == _LINK_MODE:
+    if values.get("link") or values.get("mode") in (_LINK_MODE, str(_LINK_MODE)):
         raise _Skipped("link")
     if values.get("binary") in (True, "true"):
         raise _Skipped("binary")
@@ -105,7 +105,7 @@ def _code_file(row: Row, rule: LicenseRule, of_others: LicenseList | None) -> Co
     if license_.expression is None and of_others is not None:
         license_ = of_others.get(values["repository"]) or license_
     more = {k: values[k] for k in metadata() if isinstance(values.get(k), str | int | float)}
-    return CodeFile(row.offset, values["repository"], values["path"], text, license_, more)
+    return CodeFile(row.offset, values["repository"], values["path"].lstrip("/"), text, license_, more)
 
 
 def _of_string(text: str) -> str | None:

@@ -53,7 +53,7 @@ def columns() -> dict[str, list[str]]:
 @functools.cache
 def metadata() -> list[str]:
     """Columns that say more of a file, by our names."""
-    described = ("repository", "path", "content", "license", "license_text", "binary", "link")
+    described = ("repository", "path", "content", "license", "license_text", "binary", "link", "mode")
     return sorted(set(columns()) - {*described})
 
 

@@ -1,0 +1,1 @@
+/* Gezeiten für Häfen */
