@@ -36,7 +36,6 @@ FIELDS = (
     pa.field(ANSWERS, pa.int64()),  # in the text
 )
 _TAG = re.compile(r"[^<>|]+")  # <a><b>, since 2024 |a|b|
-_Column = Any  # an Arrow array, chunked or not
 
 
 def documents(
@@ -119,10 +118,10 @@ def _reject(tally: Tally, reason: str, which: Bools) -> None:
 
 
 def _batch(
-    rows: pa.Table, starts: Positions, site: str, file: str, settings: StackExchange
+    table: pa.Table, starts: Positions, site: str, file: str, settings: StackExchange
 ) -> pa.RecordBatch:
-    """One batch; `rows` are questions, at `starts`, each followed by its answers."""
-    rows = rows.combine_chunks()
+    """One batch; the rows are questions, at `starts`, each followed by its answers."""
+    (rows,) = table.combine_chunks().to_batches()
     offsets = np.append(starts, rows.num_rows).astype(np.int32)
     pieces = _pieces(rows, settings)
     asked = rows.take(pa.array(starts))
@@ -147,28 +146,27 @@ def _batch(
         ANSWERS: np.diff(offsets) - 1,
     }
     schema = pa.schema([*DOCUMENT, *FIELDS])
-    table = pa.Table.from_pydict({f.name: _column(columns[f.name], f.type) for f in schema}, schema)
-    return table.to_batches()[0]
+    arrays = [
+        values if isinstance(values := columns[f.name], pa.Array) else pa.array(values, f.type)
+        for f in schema
+    ]
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
-def _column(values: Any, type: pa.DataType) -> _Column:
-    return values if isinstance(values, pa.ChunkedArray | pa.Array) else pa.array(values, type)
-
-
-def _pieces(rows: pa.Table, settings: StackExchange) -> pa.Array:
+def _pieces(rows: pa.RecordBatch, settings: StackExchange) -> pa.Array:
     """What each post adds to its document; null for a question without title and body."""
-    nothing = pa.scalar(None, pa.string())
     title = pc.utf8_trim_whitespace(pc.replace_substring_regex(rows.column("title"), r"\s+", " "))
-    title, body = (pc.if_else(pc.equal(c, ""), nothing, c) for c in (title, rows.column("text")))
-    asked = pc.binary_join_element_wise(title, body, settings.title_end, null_handling="skip")
+    title, body = (pc.fill_null(column, "") for column in (title, rows.column("text")))
+    both = pc.and_(pc.not_equal(title, ""), pc.not_equal(body, ""))
+    # Empty strings, not nulls that are passed over: for rows of nulls alone pyarrow 25 gives no row.
+    asked = pc.binary_join_element_wise(title, body, pc.if_else(both, settings.title_end, ""))
     question = pc.binary_join_element_wise(settings.question_mark, asked, "")
-    question = pc.if_else(pc.equal(asked, ""), nothing, question)
+    question = pc.if_else(pc.equal(asked, ""), pa.scalar(None, pa.string()), question)
     answer = pc.binary_join_element_wise(settings.answer_mark, body, "")
-    pieces = pc.if_else(rows.column("is_answer"), answer, question)
-    return pieces.combine_chunks() if isinstance(pieces, pa.ChunkedArray) else pieces
+    return pc.if_else(rows.column("is_answer"), answer, question)
 
 
-def _licenses(rows: pa.Table, starts: Positions) -> list[str | None]:
+def _licenses(rows: pa.RecordBatch, starts: Positions) -> list[str | None]:
     """SPDX expression of each document: the licences of all its posts."""
     stated, created = rows.column("license").to_pylist(), rows.column("created").to_pylist()
     posts = [license_of(s, c) for s, c in zip(stated, created, strict=True)]
@@ -180,7 +178,7 @@ def _licenses(rows: pa.Table, starts: Positions) -> list[str | None]:
     return found
 
 
-def _metadata(rows: pa.Table, asked: pa.Table, offsets: Any, site: str) -> list[str]:
+def _metadata(rows: pa.RecordBatch, asked: pa.RecordBatch, offsets: Any, site: str) -> list[str]:
     ids, scores = rows.column("id").to_pylist(), rows.column("score").to_pylist()
     columns = (asked.column(name).to_pylist() for name in ("id", "score", "accepted", "tags"))
     found = []

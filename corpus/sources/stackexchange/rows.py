@@ -34,8 +34,10 @@ REASONS = {
     TRUNCATED: ("truncated_row", "the file ends inside a row"),
 }
 
-_NAMES = np.frombuffer("".join(n.ljust(16, "\0") for n in (*NUMBERS, *TEXTS)).encode(), np.uint8).copy()
-_NAME_BYTES = 16
+_NAME_BYTES = 24  # of the longest, and a zero at least
+_NAMES = np.frombuffer(
+    "".join(name.ljust(_NAME_BYTES, "\0") for name in (*NUMBERS, *TEXTS)).encode(), np.uint8
+).copy()
 _DIGITS = 18  # at most, of an int64
 _START = np.frombuffer(b"<row", np.uint8)
 _AMP, _QUOTE, _APOS, _SLASH, _LESS, _EQUAL, _GREATER, _QUESTION, _BANG = b"&\"'/<=>?!"

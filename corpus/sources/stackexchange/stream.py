@@ -22,7 +22,7 @@ from corpus.sources import sevenzip
 
 BLOCK = 4 << 20
 _MEMBER = "posts.xml"
-_FREE = 1 << 20  # inflated bytes that need no ratio: small files of white space compress well
+_FREE = 16 << 20  # inflated bytes that need no ratio: what repeats itself may compress well
 _WINDOW_BYTES = 128 << 20  # of zstd, what it allows without being asked
 _ERRORS = (EOFError, lzma.LZMAError, IsalError, zstandard.ZstdError)
 
