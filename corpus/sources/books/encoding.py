@@ -6,9 +6,12 @@ was read with. In this order:
 1. a byte order mark;
 2. UTF-8, where it is valid and not ASCII alone (text in another encoding hardly ever is, by chance);
 3. the declared encoding, where it can read the bytes; Latin-1 as its superset windows-1252;
-4. what a detector says (resiliparse's, by frequencies of bytes), where its answer can read the bytes;
-5. of the code pages of DOS and Windows, the one in which the bytes beyond ASCII are letters beside letters;
-   windows-1252's five unused bytes become control characters, as in Latin-1.
+4. code page 850, where bytes that are letters in it, and signs in windows-1252, stand between letters;
+5. what a detector says (resiliparse's, by frequencies of bytes) of the words that are not ASCII, where there
+   are some, and its answer can read the bytes;
+6. windows-1252, whose five unused bytes become control characters, as in Latin-1.
+
+Mac Roman is only known where it is declared.
 """
 
 from __future__ import annotations
@@ -33,9 +36,12 @@ _ESCAPES = frozenset({"unicode_escape", "raw_unicode_escape", "punycode", "idna"
 # What a Python codec may be called in a header: "ISO-8859-1", "Codepage 437", "ISO Latin-1", "CP-1251".
 _NAME = re.compile(r"[A-Za-z][\w ./-]{1,30}")
 _DETECTED_BYTES = 1 << 16
+# Words with a byte beyond ASCII; from fewer of them a detector guesses any of a dozen encodings.
+_TELLING = re.compile(rb"[^\s\x80-\xff]{0,30}[\x80-\xff][^\s]{0,30}")
+_TELLING_WORDS = 16
 _LETTER = rb"[A-Za-z]"
-# Letters of code page 850 (437 has the same here) that windows-1252 has as signs, and quotation marks and
-# dashes of windows-1252 left out, which stand between letters too.
+# Letters of code page 850 (437 has the same here) that windows-1252 has as signs; without those that are its
+# quotation marks and dashes, which stand between letters too.
 _DOS = re.compile(_LETTER + rb"[\x80-\x84\x86-\x8f\x98-\x9a\xa0-\xa5]" + _LETTER)
 _WINDOWS = re.compile(_LETTER + rb"[\xc0-\xff]" + _LETTER)
 _WINDOWS_1252 = "".join(
@@ -76,10 +82,10 @@ def codec_of(declared: str | None) -> str | None:
     for candidate in candidates:
         try:
             name = codecs.lookup(candidate).name
-            b"".decode(name)  # some codecs are no encodings of text
+            b" ".decode(name)  # some codecs are no encodings of text
         except (LookupError, ValueError):
             continue
-        if name not in _ESCAPES:
+        if name.replace("-", "_") not in _ESCAPES:
             return name
     return None
 
@@ -87,19 +93,14 @@ def codec_of(declared: str | None) -> str | None:
 def _guess(data: bytes) -> tuple[str, str]:
     if len(_DOS.findall(data)) > len(_WINDOWS.findall(data)):
         return data.decode("cp850"), "cp850"
-    detected = codec_of(detect_encoding(_telling(data)))
-    if detected and detected != "utf-8" and detected not in _LATIN_1:
-        text = _try(data, detected)
-        if text is not None:
-            return text, detected
+    telling = _TELLING.findall(data)
+    if len(telling) >= _TELLING_WORDS:
+        detected = codec_of(detect_encoding(b" ".join(telling)[:_DETECTED_BYTES]))
+        if detected and detected != "utf-8" and detected not in _LATIN_1:
+            text = _try(data, detected)
+            if text is not None:
+                return text, detected
     return _windows(data), "cp1252"
-
-
-def _telling(data: bytes) -> bytes:
-    """Some bytes of the data that has some beyond ASCII: from the first of them on."""
-    first = re.search(rb"[\x80-\xff]", data)
-    start = max(0, first.start() - 256) if first else 0
-    return data[start : start + _DETECTED_BYTES]
 
 
 def _windows(data: bytes) -> str:

@@ -28,6 +28,7 @@ _TITLE_LINES = 5  # that a starred marker may go on for
 _CREDIT_PARAGRAPHS = 8
 _CREDIT_LINES = 12  # of one paragraph
 _INLINE_LINES = 15
+_LOOKED_AT = 2_000  # first characters of a line or paragraph; no marker is as long
 _END_SHARE = 0.25  # of a file, in which a loose end marker is believed
 _AFTER_SHARE = 0.1  # of a file: with less after it, a licence block is the file's end
 
@@ -100,7 +101,7 @@ def text_of(lines: Sequence[str], body: Body) -> str:
 
 
 def _is(line: str, name: str) -> bool:
-    return markers()[name].match(line.lstrip()) is not None
+    return markers()[name].match(line[:_LOOKED_AT].lstrip()) is not None
 
 
 def _characters(lines: Sequence[str]) -> int:
@@ -109,9 +110,11 @@ def _characters(lines: Sequence[str]) -> int:
 
 def _end(lines: Sequence[str]) -> tuple[int, str]:
     """The line that the text ends before, and by what."""
-    starred = next((i for i, line in enumerate(lines) if "END" in line and _is(line, "end")), None)
+    starred = next(
+        (i for i, line in enumerate(lines) if "END" in line[:_LOOKED_AT] and _is(line, "end")), None
+    )
     limit = len(lines) if starred is None else starred
-    named = (i for i in range(limit - 1, -1, -1) if "utenberg" in lines[i].lower())
+    named = (i for i in range(limit - 1, -1, -1) if "utenberg" in lines[i][:_LOOKED_AT].lower())
     loose = next((i for i in named if _is(lines[i], "loose_end")), None)
     if loose is not None and _may_end(lines, loose, limit, starred is not None):
         return loose, "starred" if starred is not None else "loose"
@@ -167,9 +170,9 @@ def _after_credits(lines: Sequence[str], start: int, stop: int) -> int:
 
 
 def _is_credit(paragraph: Sequence[str]) -> bool:
-    if len(paragraph) > _CREDIT_LINES:
+    if len(paragraph) > _CREDIT_LINES or sum(map(len, paragraph)) > _LOOKED_AT:
         return False
-    text = " ".join(line.strip() for line in paragraph)
+    text = " ".join(line[:_LOOKED_AT].strip() for line in paragraph)
     return _is(text, "credit") or (_is(text, "address") and _is(text, "maker"))
 
 

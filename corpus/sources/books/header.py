@@ -32,6 +32,7 @@ _DATE = re.compile(
     r"(?P<month>[A-Z][a-z]{2,8})\.?,?\s+(?:(?P<day>\d{1,2}),\s*)?(?P<year>(?:19|20)\d\d)\b"
     r"|(?P<only>(?:19|20)\d\d)\b"
 )
+_LOOKED_AT = 300  # first characters of a line: longer ones are none of a header
 _FIRST_LINES = 40  # that are not blank, in which an old header names the book
 
 
@@ -60,6 +61,7 @@ def declared_encoding(head: bytes) -> str | None:
 
 def parse_header(lines: Sequence[str]) -> Header:
     """Read the lines that stand before the text."""
+    lines = [line[:_LOOKED_AT] for line in lines]
     fields = _fields(lines)
     text = "\n".join(lines)
     number = _NUMBER.search(text)
