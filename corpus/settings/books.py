@@ -63,4 +63,4 @@ class Books:
     languages: list[str] = Field(default_factory=list)  # kept ones; [] keeps all
     unknown_language: Literal["keep", "reject"] = "keep"  # where `languages` names some
     copyrighted: Literal["keep", "reject"] = "keep"  # of Gutenberg's texts that their headers say are
-    overlap: Overlap | None = Field(default_factory=Overlap)  # without one books are not compared
+    overlap: Overlap | None = None  # without one books are not compared
