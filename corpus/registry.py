@@ -15,14 +15,25 @@ import pyarrow as pa
 from corpus.annotate import c4, fineweb, gopher_quality, gopher_repetition, language, perplexity, reference
 from corpus.build.source import BuildSource
 from corpus.recipe import CommonCrawl, Limits
-from corpus.sources import commoncrawl
+from corpus.sources import arxiv, books, commoncrawl, github, stackexchange, wikipedia
+from corpus.sources.c4 import SOURCE as c4_source
 from corpus.tally import Tally
 
 SOURCES: dict[str, Callable[[str, str, Limits, int, Tally], Iterator[pa.RecordBatch]]] = {
     "commoncrawl": commoncrawl.read_pages,
 }
 
-BUILDS: dict[str, BuildSource] = {}
+BUILDS: dict[str, BuildSource] = {
+    source.name: source
+    for source in (
+        c4_source,
+        github.SOURCE,
+        wikipedia.SOURCE,
+        books.SOURCE,
+        arxiv.SOURCE,
+        stackexchange.SOURCE,
+    )
+}
 
 ANNOTATORS: dict[str, Callable[[CommonCrawl, Mapping[str, str]], Any]] = {
     "language": lambda s, paths: language.open_annotator(s.language, paths),

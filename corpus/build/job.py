@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import orjson
 import pyarrow as pa
 
-from corpus import assets, registry, storage
+from corpus import assets, storage
 from corpus.build.source import BuildSource, BuildSplit, FileRange
 from corpus.decide import Removals, read_removals
 from corpus.errors import UserError
@@ -40,6 +41,8 @@ class BuildJob(StagedJob):
     @property
     def source(self) -> BuildSource:
         """The source itself."""
+        from corpus import registry  # which imports the sources, and they the stages and the job
+
         return registry.BUILDS[self.source_name]
 
     @property
@@ -98,13 +101,12 @@ def prepare(root: str, recipe: Recipe, source_name: str) -> BuildJob:
     settings = getattr(recipe, source_name)
     if settings is None:
         raise UserError(f"recipe {recipe.name} has no block [{source_name}]")
-    names = registry.BUILDS[source_name].assets(settings)
+    job = BuildJob(root, recipe, source_name, {})
+    names = job.source.assets(settings)
     assets.preflight(recipe.assets, names)
-    job = BuildJob(
-        root, recipe, source_name, {name: assets.identity(name, recipe.assets[name]) for name in names}
-    )
+    hashes = {name: assets.identity(name, recipe.assets[name]) for name in names}
     job.removals()
-    return job
+    return dataclasses.replace(job, model_hashes=hashes)
 
 
 def plan_splits(files: Sequence[InputFile], source: BuildSource, split_bytes: int) -> list[BuildSplit]:
