@@ -19,7 +19,7 @@ GOOD, NOT_UTF8, BAD_CHARACTER, BAD_REFERENCE = range(4)
 REASONS = {
     NOT_UTF8: ("invalid_utf8", "a value is not UTF-8"),
     BAD_CHARACTER: ("bad_character", "a value has a character that XML does not allow"),
-    BAD_REFERENCE: ("bad_reference", "a value has a reference that is none of XML's own"),
+    BAD_REFERENCE: ("bad_reference", "a value has a reference that XML does not allow"),
 }
 
 _AMP, _SEMICOLON, _HASH, _X = b"&;#x"
