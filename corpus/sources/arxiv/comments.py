@@ -68,7 +68,7 @@ def _after_text(text: str, pos: int, out: list[str]) -> int:
         if following < len(text) and text[following] == "%":
             pos = _comment_end(text, following)
             continue
-        if following == len(text) or text[following] == "\n":
+        if following < len(text) and text[following] == "\n":
             out.append("\n")
         return following
 
