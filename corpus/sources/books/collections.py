@@ -129,6 +129,8 @@ def read_parquet(
         except Unreadable as error:
             yield Bad(offset, error, b"")
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError, UnicodeDecodeError) as error:
+            if isinstance(error, OSError) and error.errno is not None:
+                raise  # the file could not be read; what Arrow finds wrong in it has no number
             yield Bad(offset, Unreadable("bad_parquet", f"row group {group}: {error}"), b"")
         offset += metadata.row_group(group).num_rows
 
