@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from corpus.sources.arxiv import raw
 from corpus.sources.arxiv.comments import remove_comments
 from corpus.sources.arxiv.expand import Command, Expander
-from corpus.sources.arxiv.stream import WRITTEN, Frame
+from corpus.sources.arxiv.stream import WRITTEN, Frame, joined
 from corpus.sources.arxiv.tables import names
 
 BIBLIOGRAPHIES = names("bibliographies")
@@ -266,15 +266,16 @@ def _package(paper: Expander, command: str) -> None:
     stream = paper.stream
     stream.begin()
     stream.skip_spaces()
-    if stream.peek() == "[":
-        stream.bracket()
+    options = stream.bracket() if stream.peek() == "[" else None
     word = stream.word()
     if word is None:
         stream.rollback()
         paper.out.emit(f"\\{command}")
         return
     stream.commit()
-    ending = ".cls" if command in ("documentclass", "LoadClass", "documentstyle") else ".sty"
+    ending = ".cls" if command in ("documentclass", "LoadClass") else ".sty"
+    if command == "documentstyle" and options is not None:  # LaTeX 2.09: its options are packages
+        word = f"{word},{joined(options)}"
     open_files = [f.file for f in reversed(stream.stack) if f.file]
     paper.removed()
     for name in reversed(word.split(",")):
@@ -300,7 +301,8 @@ COMMANDS: dict[str, Command] = {
     **dict.fromkeys(names("sections"), Command(_section, late=True)),
     **dict.fromkeys(("input", "include", "subfile", *_IMPORTS), Command(_input, packages=True, late=True)),
     **dict.fromkeys(
-        ("usepackage", "RequirePackage", "documentclass", "LoadClass"), Command(_package, packages=True)
+        ("usepackage", "RequirePackage", "documentclass", "documentstyle", "LoadClass"),
+        Command(_package, packages=True),
     ),
     **dict.fromkeys(raw.DELIMITED | raw.ARGUMENT, Command(_raw, late=True)),
     **dict.fromkeys(("bibliography", "bibliographystyle", "printbibliography"), Command(_bibliography)),

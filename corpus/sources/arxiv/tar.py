@@ -173,7 +173,7 @@ class Tar:
             stored = 0 if kind in _WITHOUT_DATA else _number(block[124:136])
             if kind in (b"L", b"K", b"x", b"X", b"g"):
                 extended = self._extended(stored)
-                if kind == b"L":
+                if kind == b"L" and extended:
                     name = extended.split(b"\0", 1)[0]
                 elif kind in (b"x", b"X"):
                     name, size = _pax(extended, name, size)
