@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from corpus.annotate.columns import scatter
 from corpus.annotate.english import langdetect
 from corpus.build.extract import FOLDER as ANNOTATED
 from corpus.build.job import BuildJob
@@ -69,19 +70,19 @@ def annotate(job: BuildJob, task: Task, writer: PartWriter) -> None:
             rest.take_lines(lines)
             rest.measure(measures, settings)
             for name in ("duplicate_lines", "repeated_lines"):
-                writer.tally.count(name, int(rest.columns[f"c4_v1_{name}"].sum()))
+                writer.tally.count(name, pc.sum(rest.columns[f"c4_v1_{name}"]).as_py() or 0)
             writer.tally.count("detected", len(rest.candidates()))
             sink.write(rest.batch(job.build.rejected == "text"))
 
 
 class _Rest:
-    """A batch of pages while reasons are found; columns are masked where a page was not reached."""
+    """A batch of pages while reasons are found; columns are null where a page was not reached."""
 
     def __init__(self, batch: pa.RecordBatch, reasons: list[str | None]) -> None:
         self._batch = batch
         self._reasons = reasons
         self._texts: list[str] = batch.column("text").to_pylist()
-        self.columns: dict[str, np.ma.MaskedArray[Any, Any]] = {}
+        self.columns: dict[str, pa.Array] = {}
 
     def candidates(self) -> np.ndarray:
         """Rows that nothing speaks against so far."""
@@ -134,7 +135,7 @@ class _Rest:
             elif field.name == "c4_v1_reason":
                 arrays.append(pa.array(self._reasons, pa.string()))
             elif field.name in self.columns:
-                arrays.append(pa.array(self.columns[field.name], field.type))
+                arrays.append(self.columns[field.name])
             else:
                 arrays.append(self._batch.column(field.name))
         return pa.RecordBatch.from_arrays(arrays, schema=_SCHEMA)
@@ -143,9 +144,7 @@ class _Rest:
         return pa.array([self._texts[row] for row in rows], pa.string())
 
     def _put(self, name: str, rows: np.ndarray, values: np.ndarray) -> None:
-        column = np.ma.masked_all(len(self._batch), values.dtype)
-        column[rows] = values
-        self.columns[f"c4_v1_{name}"] = column
+        self.columns[f"c4_v1_{name}"] = scatter(pa.array(values), rows, len(self._batch))
 
     def _reject(self, reason: str, rows: np.ndarray, against: Bools) -> None:
         for row in rows[against]:
