@@ -82,7 +82,8 @@ def test_real_crawls_give_what_plain_python_makes_of_them(tmp_path: Path) -> Non
 def test_splits_and_buckets_change_nothing(tmp_path: Path) -> None:
     files = sorted(CRAWL.rglob("*.wet.gz"))
     found = []
-    for number, changes in enumerate(({"split_bytes": 1 << 20}, {"split_bytes": 1, "bucket_bytes": 20_000, "batch_bytes": 5_000})):
+    small = {"split_bytes": 1, "bucket_bytes": 20_000, "batch_bytes": 5_000}
+    for number, changes in enumerate(({"split_bytes": 1 << 20}, small)):
         out = tmp_path / str(number)
         job, _ = build_here(out, "c4", files, with_build(chosen(), **changes))
         found.append([texts(out), reasons(out)])
