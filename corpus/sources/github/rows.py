@@ -28,7 +28,7 @@ from corpus.sources.json_lines import Line, decode, read_lines
 
 _PARQUET = ".parquet"
 _LINES = (".jsonl", ".ndjson", ".json")
-_BATCH_ROWS = 64
+_BATCH_ROWS = 16  # each may be as large as a record may be
 _BLOCK = 1 << 16
 _FIRST_BYTES = 64
 _ARROW_ERRORS = (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError)
