@@ -4,7 +4,7 @@ Seeds are pages of the development data (or of the built-in sample). A fresh pag
 kept as they are with probability `REPEATED` (so they repeat over the set) and otherwise get some of their
 words replaced by words of the same seed (so they do not). Other pages are copies of a fresh one, each of
 another: exact, or near, with one of `EDITS` as the share of its words that are replaced. Which page is a
-copy of which is written to ``truth.csv``.
+copy of which is written beside the set's folder: ``FOLDER.truth.csv``.
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ REPEATED = 0.25
 EXACT = 0.05
 NEAR = 0.05
 EDITS = (0.002, 0.005, 0.01, 0.02, 0.03, 0.04, 0.06, 0.08, 0.12, 0.2)
-TRUTH = "truth.csv"
 _REPLACED_WORDS = 0.15
 _CHUNK = 16 << 20
 
@@ -87,7 +86,7 @@ def make_wet_files(
                 else:
                     truth.append(pages.copy(kind, *fresh.pop(rng.randrange(len(fresh)))))
         written += pages.size
-    write_truth(folder, truth)
+    _write_truth(folder, truth)
     return written
 
 
@@ -114,13 +113,12 @@ def make_copied_dump(folder: Path, text_bytes: int, seed: int = 0, seeds: Seeds 
                 copies.fresh()
             else:
                 truth.append(copies.copy(kind, *fresh.pop()))
-    write_truth(folder, truth)
+    _write_truth(folder, truth)
     return pages.size + copies.size
 
 
-def write_truth(folder: Path, truth: Iterable[Copy]) -> None:
-    """Write ``truth.csv``."""
-    with (folder / TRUTH).open("w", newline="") as f:
+def _write_truth(folder: Path, truth: Iterable[Copy]) -> None:
+    with _truth_of(folder).open("w", newline="") as f:
         writer = csv.DictWriter(f, [field.name for field in fields(Copy)])
         writer.writeheader()
         writer.writerows(map(asdict, truth))
@@ -128,8 +126,12 @@ def write_truth(folder: Path, truth: Iterable[Copy]) -> None:
 
 def read_truth(folder: Path) -> list[Copy]:
     """The planted copies of a set."""
-    with (folder / TRUTH).open(newline="") as f:
+    with _truth_of(folder).open(newline="") as f:
         return [Copy(r["page"], r["original"], r["kind"], float(r["edits"])) for r in csv.DictReader(f)]
+
+
+def _truth_of(folder: Path) -> Path:
+    return folder.with_name(folder.name + ".truth.csv")  # in the folder it would be read as a crawl file
 
 
 class _Pages:
