@@ -39,7 +39,9 @@ UNKNOWN_LICENSE = "unknown_license"  # one that nobody can name
 LICENSE = "license"  # a known one that is not allowed
 
 _EXPRESSION_CHARACTERS = 1_000  # longer ones are not parsed
+_NAMES_CHARACTERS = 4_000  # more is not looked at
 _ALTERNATIVES = re.compile(r"[\w.+-]+(?:/[\w.+-]+)+")  # "MIT/Apache-2.0", as Cargo once wrote OR
+_CRASHES = re.compile(r"\(\s*(?:\)|(?:and|or|with)\b)", re.IGNORECASE)  # boolean.py, with errors of no name
 _NAME_EDGES = re.compile(r"^the\s+|\s*\.$")
 _TEXTS_REMEMBERED = 65_536
 _UNKNOWN = "LicenseRef-unknown"
@@ -82,11 +84,16 @@ class LicenseRule:
         self._several = spdx().OR if several == "any" else spdx().AND
         self._coverage = coverage
         self._text_bytes = text_bytes
-        self.of_names = functools.lru_cache(maxsize=65_536)(self._of_names)
+        self._cached = functools.lru_cache(maxsize=16_384)(self._of_names)
         self._texts: dict[bytes, tuple[str, ...]] = {}
 
-    def _of_names(self, names: tuple[str, ...]) -> License:
+    def of_names(self, names: tuple[str, ...]) -> License:
         """By what a table says: ids, names, expressions."""
+        if sum(map(len, names)) > _NAMES_CHARACTERS:
+            return License(None, UNKNOWN_LICENSE)
+        return self._cached(names)
+
+    def _of_names(self, names: tuple[str, ...]) -> License:
         given = [name for name in map(str.strip, names) if name.casefold() not in table().none]
         return self._of_expressions(given)
 
@@ -145,7 +152,7 @@ def parsed(text: str) -> Any | None:
     """The tree of an id, a name or an expression; None where it is none."""
     name = _NAME_EDGES.sub("", " ".join(text.casefold().split()))
     text = table().names.get(name, text)
-    if len(text) > _EXPRESSION_CHARACTERS:
+    if len(text) > _EXPRESSION_CHARACTERS or _CRASHES.search(text):
         return None
     if _ALTERNATIVES.fullmatch(text):
         text = text.replace("/", " OR ")
