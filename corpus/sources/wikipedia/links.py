@@ -50,7 +50,7 @@ def resolve(text: str, site: Site, nesting: int) -> str:
                 if ends == "|" and not removed and text.startswith("]]", end):
                     out.append(_without_qualifier(target))  # [[Ajax (myth)|]]
                 out.append(NOTHING)  # italics of the label are not those of the text around it
-            else:
+            elif ends is None:
                 out.append(target)
         elif match[3] is not None:
             if len(stack) < nesting:

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass, field
 
 from corpus.settings.wikipedia import Wikipedia
-from corpus.sources.wikipedia import links, markup, quotes, variants
+from corpus.sources.wikipedia import gaps, links, markup, quotes, variants
 from corpus.sources.wikipedia.markup import BREAK, GAP, LITERAL, LITERAL_END, MARKS, NOTHING
 from corpus.sources.wikipedia.sections import Section, without_empty, without_named
 from corpus.sources.wikipedia.site import Site
@@ -34,12 +34,6 @@ _LIST = re.compile(r"^([*#:;]+)[ \t]*")
 _REFERENCE = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 _LITERAL = re.compile(f"{LITERAL}([0-9]+){LITERAL_END}")
 _SPACES = re.compile(r"[ \t]{2,}")
-# What is left of "(…)" whose content was removed, and of the start or end of one.
-_EMPTY_BRACKETS = re.compile(rf" ?\((?=[^()\n]*{GAP})[\s{GAP},;:/–-]*\)")
-_BRACKET_START = re.compile(rf"\((?=[\s,;:]*{GAP})[\s{GAP},;:]+(?=\S)")
-_BRACKET_END = re.compile(rf"(?<=\S)[\s,;:]*{GAP}[\s{GAP},;:]*\)")
-_LINE_START = re.compile(rf"^([*#:]*)[ \t]*{GAP}[{GAP} \t]*[,;.:)][ \t]*", re.MULTILINE)
-_BEFORE_MARK = re.compile(rf"[ \t]+{GAP}[{GAP} \t]*(?=[,.)])")
 
 
 @dataclass
@@ -70,7 +64,7 @@ def clean(wikitext: str, site: Site, settings: Wikipedia, dropped: frozenset[str
     text = _MAGIC_WORD.sub(lambda match: "" if match[1].isupper() else match[0], text)
     text = quotes.remove(text)
     if settings.close_gaps:
-        text = _close_gaps(text)
+        text = gaps.close(text)
     sections = _sections(text.replace(GAP, ""), settings.list_mark)
     if dropped:
         sections = without_named(sections, dropped)
@@ -92,16 +86,6 @@ def _of_tag(match: re.Match[str]) -> str:
     return "\n" if match[2] else NOTHING
 
 
-def _close_gaps(text: str) -> str:
-    if GAP not in text:
-        return text
-    text = _EMPTY_BRACKETS.sub("", text)
-    text = _BRACKET_START.sub("(", text)
-    text = _BRACKET_END.sub(")", text)
-    text = _LINE_START.sub(r"\1", text)
-    return _BEFORE_MARK.sub("", text)
-
-
 def _sections(text: str, list_mark: str) -> list[Section]:
     sections = [Section(0, "", [])]
     for line in text.split("\n"):
@@ -112,9 +96,10 @@ def _sections(text: str, list_mark: str) -> list[Section]:
                 level = min(len(heading[1]), len(heading[3]))
                 sections.append(Section(level, _inline(line[level:-level].replace(BREAK, " ")), []))
                 continue
-        if line.startswith("|") or line.startswith("----"):
-            # Rows of a table or a template that does not begin or end as it should; a rule across the page.
-            line = line.lstrip("-") if line[0] == "-" else ""
+        if line.startswith("|"):
+            continue  # of a table or a template that does not begin or end as it should
+        if line.startswith("----"):
+            line = line.lstrip("-")  # a rule across the page
         item = _LIST.match(line)
         mark = ""
         if item:

@@ -27,7 +27,7 @@ def resolve(text: str) -> str:
     """Replace marked text by that of the page's script."""
     if "-{" not in text:
         return text
-    sample = text[:_SAMPLE]
+    sample = _MARKED.sub("", text[:_SAMPLE])
     cyrillic = len(_CYRILLIC_LETTER.findall(sample)) >= len(_LATIN_LETTER.findall(sample))
     codes = _CYRILLIC if cyrillic else _LATIN
     for _ in range(_DEPTH):  # the innermost first
