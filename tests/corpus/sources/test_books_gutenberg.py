@@ -101,7 +101,7 @@ def text(raw: str, lines: int = LINES) -> str:
         (
             "it names Project Gutenberg, no more: a loose line cuts nothing",
             f"The Project Gutenberg Etext of X\n\n{BOOK}\n\nProduced by her own hand.",
-            f"The Project Gutenberg Etext of X\n\n{BOOK}\n\nProduced by her own hand.",
+            f"{BOOK}\n\nProduced by her own hand.",
         ),
         (
             "a loose end in the middle is none",

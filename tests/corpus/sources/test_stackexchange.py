@@ -17,7 +17,9 @@ import pytest
 from corpus import recipe
 from corpus.errors import UserError
 from corpus.inputs import InputFile
+from corpus.sample import build_stackexchange
 from corpus.settings.stackexchange import StackExchange
+from corpus.sources.sevenzip import open_members
 from corpus.sources.stackexchange import SOURCE
 from corpus.sources.stackexchange.join import documents
 from corpus.sources.stackexchange.posts import POST
@@ -31,7 +33,7 @@ from corpus.sources.stackexchange.sites import (
     site_of,
 )
 from corpus.tally import Tally
-from tests.builds import build_here, rows, with_build, with_settings
+from tests.builds import build_here, rows, sample_of, with_build, with_settings
 from tests.corpus.sources.stackexchange_data import DATA, needs_shared, plain_rows
 
 RECIPE = recipe.load("sample")
@@ -306,6 +308,40 @@ def digests(root: Path) -> dict[str, str]:
 
 def without_place(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return sorted(found, key=lambda row: row["id"])
+
+
+def test_the_sample_is_as_its_texts_make_it(tmp_path: Path) -> None:
+    """Byte by byte, but for archives: their members."""
+    build_stackexchange.build(tmp_path)
+    committed = sample_of("stackexchange")
+    names = sorted(str(p.relative_to(committed)) for p in committed.rglob("*") if p.is_file())
+    assert names == sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file())
+    for name in names:
+        assert _contents(committed / name) == _contents(tmp_path / name), name
+
+
+def _contents(path: Path) -> Any:
+    if path.suffix != ".7z":
+        return path.read_bytes()
+    return [(name, stream.read()) for name, stream in open_members(str(path), 1000)]
+
+
+def test_the_sample_has_every_kind_of_trouble(tmp_path: Path) -> None:
+    counters = build(tmp_path, [sample_of("stackexchange")])
+    assert counters == {
+        "in": 69, "kept": 19, "kept/en": 15, "kept/es": 4, "merged": 24, "held_out": counters["held_out"],
+        "bad": 8, "bad/bad_compression": 1, "bad/bad_number": 1, "bad/bad_reference": 2, "bad/broken_row": 1,
+        "bad/doctype": 1, "bad/empty_file": 1, "bad/garbage": 1,
+        "rejected": 18, "rejected/duplicate_id": 1, "rejected/empty": 1, "rejected/empty_answer": 1,
+        "rejected/no_question": 1, "rejected/older_dump": 7, "rejected/site": 7,
+        "skipped": 11, "skipped/moderator_nomination": 1, "skipped/other_file": 2, "skipped/tag_wiki": 4,
+        "skipped/tag_wiki_excerpt": 4,
+    }  # fmt: skip
+    tag = re.compile(r"</?(p|li|pre|code|em|strong)\b|&(lt|amp|nbsp);")
+    texts = {
+        row["key"]: row["text"].replace("take a parser: &lt; and", "") for row in rows(tmp_path, "documents")
+    }
+    assert not [key for key, text in texts.items() if tag.search(text)]
 
 
 REAL = {
