@@ -27,18 +27,21 @@ _BASIS = np.uint64(0xCBF29CE484222325)
 _PRIME = np.uint64(0x100000001B3)
 _BASE = np.uint64(0x9E3779B185EBCA87)  # odd, so that no word's bits are shifted out
 _BITS_PER_KEY = 16  # with two bits a key some 1.5 % of all n-grams pass by chance
-_6, _63 = np.uint64(6), np.uint64(63)
+_SLICE = 1 << 16  # n-grams looked at together
+_6, _12, _63 = np.uint64(6), np.uint64(12), np.uint64(63)
 
 
 class Sieve(NamedTuple):
-    """Which hashes may be in a set: `cells` uint64[2^k], `sizes` int64[m] the n's, ascending.
+    """Which hashes may be in a set: `cells` uint64[2^k], two bits a hash, both in one cell.
 
-    A hash has two bits in one cell. `powers` uint64[m]: B^n.
+    An n-gram passes if the hash of its last words, as many as the shortest n-gram has, does, and then its
+    own: so one lookup a word is enough for any number of sizes. `sizes` int64[m]: the n's, ascending.
+    `power`: B^n of the shortest.
     """
 
     cells: Keys
     sizes: Positions
-    powers: Keys
+    power: np.uint64
 
 
 class Candidates(NamedTuple):
@@ -55,20 +58,39 @@ class Candidates(NamedTuple):
     key: Keys
 
 
-def sieve_of(keys: Keys, sizes: list[int]) -> Sieve:
-    """A sieve for hashes uint64[*] of n-grams of the given sizes.
+def sieve_of(keys: Keys, ngrams: pa.StringArray, sizes: list[int]) -> Sieve:
+    """A sieve for n-grams.
+
+    Args:
+        keys: their hashes, uint64[m].
+        ngrams: the same n-grams as texts.
+        sizes: of words that they have.
 
     Raises:
         ValueError: a size is not from 1 to `MAX_WORDS`.
     """
-    bits = max(1, (len(keys) * _BITS_PER_KEY // 64)).bit_length()
+    shortest = every_ngram([min(sizes, default=0)])
+    ends = [_last_keys(scan(ngrams.slice(i, _SLICE), shortest)) for i in range(0, len(ngrams), _SLICE)]
+    wanted = np.unique(np.concatenate([np.asarray(keys, np.uint64), *ends]))
+    bits = max(1, (len(wanted) * _BITS_PER_KEY // 64)).bit_length()
     cells = np.zeros(1 << bits, np.uint64)
-    _fill(cells, np.ascontiguousarray(keys, np.uint64))
+    _fill(cells, wanted)
     return _sieve(cells, sizes)
 
 
+def _last_keys(found: Candidates) -> Keys:
+    """Of each document the hash of its last n-gram."""
+    last = np.ones(len(found.key), bool)
+    last[:-1] = found.document[1:] != found.document[:-1]
+    return found.key[last]
+
+
 def every_ngram(sizes: list[int]) -> Sieve:
-    """A sieve that lets all n-grams of the given sizes through."""
+    """A sieve that lets all n-grams of the given sizes through.
+
+    Raises:
+        ValueError: a size is not from 1 to `MAX_WORDS`.
+    """
     return _sieve(np.full(2, ~np.uint64(0), np.uint64), sizes)
 
 
@@ -92,8 +114,8 @@ def scan(text: pa.StringArray, sieve: Sieve) -> Candidates:
 def _sieve(cells: Keys, sizes: list[int]) -> Sieve:
     if not sizes or min(sizes) < 1 or max(sizes) > MAX_WORDS:
         raise ValueError(f"n-grams must have 1 to {MAX_WORDS} words, not {sizes}")
-    powers = [pow(int(_BASE), n, 1 << 64) for n in sorted(set(sizes))]
-    return Sieve(cells, np.array(sorted(set(sizes)), np.int64), np.array(powers, np.uint64))
+    power = pow(int(_BASE), min(sizes), 1 << 64)
+    return Sieve(cells, np.array(sorted(set(sizes)), np.int64), np.uint64(power))
 
 
 @njit(nogil=True, cache=True)
@@ -102,30 +124,36 @@ def _bits_of(key: np.uint64) -> np.uint64:
 
 
 @njit(nogil=True, cache=True)
+def _passes(key: np.uint64, cells: Keys) -> bool:
+    bits = _bits_of(key)
+    found: bool = cells[(key >> _12) & np.uint64(len(cells) - 1)] & bits == bits
+    return found
+
+
+@njit(nogil=True, cache=True)
 def _fill(cells: Keys, keys: Keys) -> None:
     mask = np.uint64(len(cells) - 1)
     for key in keys:
-        cells[(key >> np.uint64(12)) & mask] |= _bits_of(key)
+        cells[(key >> _12) & mask] |= _bits_of(key)
 
 
 @njit(nogil=True, cache=True)
 def _scan(
     data: Bytes, offsets: Ints, valid: Bools,
     folded: Ints, pool: Ints, pool_offsets: Ints,
-    cells: Keys, sizes: Positions, powers: Keys,
+    cells: Keys, sizes: Positions, power: np.uint64,
     out: Positions, keys: Keys,
 ) -> int:  # fmt: skip
     """Write candidates as far as there is room; returns how many there are."""
-    mask = np.uint64(len(cells) - 1)
     hashes = np.zeros(MAX_WORDS, np.uint64)  # of the last words: word w at w mod MAX_WORDS
     starts = np.zeros(MAX_WORDS, np.int64)
-    rolling = np.zeros(len(sizes), np.uint64)
+    shortest = sizes[0]
     found = 0
     for i in range(len(valid)):
         first = np.int64(offsets[i])
         p = first
         stop = np.int64(offsets[i + 1]) if valid[i] else first
-        rolling[:] = np.uint64(0)
+        rolling = np.uint64(0)
         w = 0
         while p < stop:
             start = p
@@ -153,25 +181,29 @@ def _scan(
             if not some:
                 continue
             h = mixed(h)
-            for j in range(len(sizes)):
-                n = sizes[j]
-                value = rolling[j] * _BASE + h
-                if w >= n:
-                    value -= hashes[(w - n) & (MAX_WORDS - 1)] * powers[j]
-                rolling[j] = value
-                if w + 1 >= n:
-                    bits = _bits_of(value)
-                    if cells[(value >> np.uint64(12)) & mask] & bits == bits:
-                        if found < len(keys):
-                            out[0, found] = i
-                            # The token that began n − 1 words ago, or this one.
-                            begin = starts[(w - n + 1) & (MAX_WORDS - 1)] if n > 1 else start
-                            out[1, found] = begin - first
-                            out[2, found] = end - first
-                            out[3, found] = n
-                            keys[found] = value
-                        found += 1
+            rolling = rolling * _BASE + h
+            if w >= shortest:
+                rolling -= hashes[(w - shortest) & (MAX_WORDS - 1)] * power
             hashes[w & (MAX_WORDS - 1)] = h
             starts[w & (MAX_WORDS - 1)] = start
             w += 1
+            if w < shortest or not _passes(rolling, cells):
+                continue
+            for n in sizes:
+                if n > w:
+                    break
+                value = rolling
+                if n > shortest:
+                    value = np.uint64(0)
+                    for q in range(w - n, w):
+                        value = value * _BASE + hashes[q & (MAX_WORDS - 1)]
+                    if not _passes(value, cells):
+                        continue
+                if found < len(keys):
+                    out[0, found] = i
+                    out[1, found] = starts[(w - n) & (MAX_WORDS - 1)] - first
+                    out[2, found] = end - first
+                    out[3, found] = n
+                    keys[found] = value
+                found += 1
     return found

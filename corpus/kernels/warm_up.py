@@ -7,15 +7,18 @@ import struct
 import numpy as np
 import pyarrow as pa
 
-from corpus.kernels import fasttext_file, words
+from corpus.kernels import fasttext_file, ngram_scan, words
+from corpus.kernels.arrow_text import text_buffers
 from corpus.kernels.fasttext import FasttextKernel
 from corpus.kernels.fasttext_words import new_cache
 from corpus.kernels.kenlm_probing import FIXED, SANITY, ProbingModel
 from corpus.kernels.language_model_text import normalize_for_language_model
 from corpus.kernels.lines import assemble, scan
 from corpus.kernels.minhash import Permutations, band_keys, signatures
+from corpus.kernels.rules_bytes import code_points
 from corpus.kernels.rules_c4 import LineRules, c4_clean, line_measures
 from corpus.kernels.rules_c4_search import patterns
+from corpus.kernels.rules_code import code_counts
 from corpus.kernels.rules_fineweb import fineweb_counts
 from corpus.kernels.rules_gopher import gopher_counts
 from corpus.kernels.rules_repetition import repetition_shares
@@ -37,6 +40,8 @@ def warm_up() -> None:
     distinct(keys, flags)
     only_repeated(keys)
     band_keys(signatures(text, 1, Permutations.of(0, 1))[0], 1, 1)
+    ngram_scan.scan(text, ngram_scan.sieve_of(keys, pa.array(["one two", "one"]), [1, 2]))
+    code_points(text_buffers(text).data, 0, 1)
     model = FasttextKernel(fasttext_file.parse(_classifier()), lambda line: np.zeros(1, np.float32))
     model.classify(text, np.zeros(1, np.int64), "deleted", 2, new_cache())
     ngrams = ProbingModel(np.frombuffer(_ngrams(), np.uint8), lambda sentence: 0.0)
@@ -77,3 +82,4 @@ def _rules(text: pa.StringArray) -> None:
     )  # fmt: skip
     repetition_shares(text, split_marks=False, dolma=False)
     fineweb_counts(text, split_marks=False, blank_lines=False, terminal=".", short_characters=30)
+    code_counts(text)

@@ -188,9 +188,11 @@ class NgramIndex:
     def __init__(self, grams: pa.Table, sizes: Sequence[int]) -> None:
         """Take the n-grams, and how many words they have."""
         self._keys = grams.column("key").to_numpy()
-        self._texts = grams.column("text")
+        self._texts: pa.StringArray = pa.concat_arrays(
+            [*grams.column("text").chunks, pa.array([], pa.string())]
+        )
         # Without n-grams nothing is found, whatever the size.
-        self._sieve: Sieve = sieve_of(self._keys, list(sizes) or [_AUTO_MAX])
+        self._sieve: Sieve = sieve_of(self._keys, self._texts, list(sizes) or [_AUTO_MAX])
 
     def find(self, text: pa.StringArray) -> Matches:
         """Every n-gram in each document; a null one has none.

@@ -10,7 +10,7 @@ from typing import Any, get_args
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpus import recipe
@@ -95,6 +95,7 @@ def test_a_text_of_nothing_has_no_key() -> None:
     assert present.tolist() == [False, False, False, True]
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(

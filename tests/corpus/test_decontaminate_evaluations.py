@@ -1,4 +1,4 @@
-"""Evaluation files: every text of every item, by field; what is not of its format is an error that says so."""
+"""Evaluation files: every text of every item by field; what is not of its format is an error that says so."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpus.overlap.spans import remains
@@ -22,6 +22,7 @@ def test_golden_pieces(case: dict[str, Any]) -> None:
     assert found.outcome == case["outcome"]
 
 
+@settings(deadline=None)
 @given(
     st.integers(1, 60).flatmap(
         lambda n: st.tuples(
