@@ -82,7 +82,7 @@ def codec_of(declared: str | None) -> str | None:
     for candidate in candidates:
         try:
             name = codecs.lookup(candidate).name
-            b" ".decode(name)  # some codecs are no encodings of text
+            "x".encode(name)  # some codecs are no encodings of text
         except (LookupError, ValueError):
             continue
         if name.replace("-", "_") not in _ESCAPES:
