@@ -23,7 +23,7 @@ _FIRST_BYTES = 64
 _BOM = b"\xef\xbb\xbf"
 # Nesting beyond which a line is bad: far below where Python's own limit lies, which depends on the caller.
 _NESTING = 256
-_STRUCTURE = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|([\[{])|([\]}])', re.DOTALL)
+_STRUCTURE = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|([\[{])|([\]}])', re.DOTALL)
 _START = RecordStart(8, lambda head: head.removeprefix(_BOM).lstrip().startswith(b"{"))
 
 Row = TypeVar("Row")

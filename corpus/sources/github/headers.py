@@ -42,6 +42,7 @@ _BETWEEN_WORDS = r"[\s*#/;%!'\"|>-]{1,200}"
 
 @dataclass(frozen=True)
 class _Patterns:
+    hints: tuple[str, ...]
     vocabulary: re.Pattern[str]
     code: re.Pattern[str]
     directives: re.Pattern[str]
@@ -57,6 +58,7 @@ def _patterns() -> _Patterns:
         return re.compile("|".join(data[name]).replace("~", _BETWEEN_WORDS), flags | re.MULTILINE)
 
     return _Patterns(
+        tuple(data["hints"]),
         compiled("vocabulary", re.IGNORECASE),
         compiled("code"),
         compiled("directives"),
@@ -108,8 +110,11 @@ def header_spans(path: str, text: str, share: float) -> list[tuple[int, int]]:
 
 def _about_license(text: str, at: int, end: int, of_lines: bool, share: float) -> int | None:
     """Where what is about the licence ends in a run of comments; None where the run is not about it."""
+    patterns, run = _patterns(), text[at:end].lower()
+    if not any(hint in run for hint in patterns.hints):
+        return None
     first = last = None
-    for last in _patterns().vocabulary.finditer(text, at, end):
+    for last in patterns.vocabulary.finditer(text, at, end):
         first = first or last
     if first is None or last is None:
         return None

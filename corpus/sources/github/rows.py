@@ -118,27 +118,32 @@ def read_rows(
 
 
 @functools.cache
-def _decoder() -> msgspec.json.Decoder[Any]:
+def _decoder() -> tuple[msgspec.json.Decoder[Any], list[tuple[str, list[str]]]]:
+    """A decoder of lines, and of each column, by our name, the fields that may hold it."""
     fields: list[tuple[str, Any, Any]] = []
-    names = {}
+    renamed: dict[str, str] = {}
+    holders = []
     for ours, theirs in columns().items():
-        for i, name in enumerate(theirs):
-            type_ = str | None if ours in ("repository", "path", "content") else Any
-            fields.append((f"{ours}_{i}", type_, None))
-            names[f"{ours}_{i}"] = name
-    return msgspec.json.Decoder(msgspec.defstruct("Line", fields, rename=names))
+        type_ = str | None if ours in ("repository", "path", "content") else Any
+        names = [f"{ours}_{i}" for i in range(len(theirs))]
+        fields += [(name, type_, None) for name in names]
+        renamed |= zip(names, theirs, strict=True)
+        holders.append((ours, names))
+    return msgspec.json.Decoder(msgspec.defstruct("Line", fields, rename=renamed)), holders
 
 
 def _json_row(line: Line) -> Row | Damage:
+    decoder, holders = _decoder()
     try:
-        found = decode(_decoder(), line.data)
+        found = decode(decoder, line.data)
     except Unreadable as error:
         return Damage(line.offset, error.reason, error.message, line.data[:_FIRST_BYTES], True)
     values = {}
-    for ours, theirs in columns().items():
-        given = (getattr(found, f"{ours}_{i}") for i in range(len(theirs)))
-        if (value := next((v for v in given if v is not None), None)) is not None:
-            values[ours] = value
+    for ours, names in holders:
+        for name in names:
+            if (value := getattr(found, name)) is not None:
+                values[ours] = value
+                break
     return Row(line.offset, values)
 
 
