@@ -58,8 +58,10 @@ def is_meta(site: str) -> bool:
 
 def language_of(site: str) -> str:
     """ISO 639-1 code of the language of a site's posts."""
-    main = ".".join(label for label in site.split(".") if label != "meta")
-    return str(_table()["languages"].get(main, "en"))
+    labels = [label for label in site.split(".") if label != "meta"]
+    if labels and labels[0] in _table()["labels"]:
+        return labels[0]
+    return str(_table()["languages"].get(".".join(labels), "en"))
 
 
 def license_of(stated: str | None, created: str | None) -> str | None:

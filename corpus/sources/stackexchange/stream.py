@@ -1,7 +1,7 @@
 """A raw file of posts → its bytes, block by block, uncompressed.
 
 In: `Posts.xml`, plain or in a range, or as gzip, bzip2, xz or zstd; a 7z archive, of which the member
-`Posts.xml` is read. Out: blocks of at most 4 MiB. Memory is a block and what the decompressor needs.
+`Posts.xml` is read. Out: blocks of a few MiB. Memory is a block and what the decompressor needs.
 """
 
 from __future__ import annotations
@@ -12,19 +12,15 @@ import posixpath
 from collections.abc import Iterator
 from typing import IO, Any
 
-import zstandard
-from isal import igzip
-from isal.igzip_lib import IsalError
-
 from corpus import storage
 from corpus.build.source import FileRange
-from corpus.sources import sevenzip
+from corpus.sources import inflate, sevenzip
+from corpus.sources.members import Break, RecordStart
 
 BLOCK = 4 << 20
 _MEMBER = "posts.xml"
 _FREE = 16 << 20  # inflated bytes that need no ratio: what repeats itself may compress well
-_WINDOW_BYTES = 128 << 20  # of zstd, what it allows without being asked
-_ERRORS = (EOFError, lzma.LZMAError, IsalError, zstandard.ZstdError)
+_NO_SEARCH = RecordStart(0, lambda head: False)  # after a break nothing is looked for
 
 
 class BrokenStream(Exception):
@@ -48,8 +44,8 @@ def blocks(part: FileRange, ratio: int) -> Iterator[bytes]:
         ratio: bound of uncompressed : stored bytes.
 
     Raises:
-        BrokenStream: `bad_compression`, `compression_ratio`; of an archive `no_posts`, and the reasons of
-            `corpus.sources.sevenzip`.
+        BrokenStream: `bad_compression`, `compression_ratio` (bzip2, xz); `no_posts` (of an archive), and the
+            reasons of `corpus.sources.sevenzip` and `corpus.sources.inflate`.
         OSError: the file cannot be read.
     """
     name = part.file.name.lower()
@@ -62,7 +58,12 @@ def blocks(part: FileRange, ratio: int) -> Iterator[bytes]:
         yield from _archived(part.file.path, ratio)
     else:
         with storage.open_read(part.file.path) as raw:
-            yield from _inflated(raw, name, ratio)
+            if name.endswith((".gz", ".zst")):
+                yield from _whole_blocks(_members(raw, ratio))
+            else:
+                opened: Any = bz2.BZ2File if name.endswith(".bz2") else lzma.LZMAFile
+                with opened(raw) as stream:
+                    yield from _inflated(raw, stream, ratio)
 
 
 def _archived(path: str, ratio: int) -> Iterator[bytes]:
@@ -70,39 +71,61 @@ def _archived(path: str, ratio: int) -> Iterator[bytes]:
     try:
         for name, stream in sevenzip.open_members(path, ratio):
             if posixpath.basename(name.replace("\\", "/")).lower() == _MEMBER:
-                while block := stream.read(BLOCK):
-                    yield block
+                yield from _whole_blocks(_pieces(stream))
                 return
     except sevenzip.SevenZipError as error:
         raise BrokenStream(error.reason, str(error)) from error
     raise BrokenStream("no_posts", "the archive has no Posts.xml")
 
 
-def _inflated(raw: IO[bytes], name: str, ratio: int) -> Iterator[bytes]:
-    stream, size = _open(raw, name), 0
-    while True:
-        try:
-            block = stream.read(BLOCK)
-        except OSError as error:
-            if error.errno is not None:  # the file system's; that of bz2 for its data has none
-                raise
-            raise BrokenStream("bad_compression", str(error)) from error
-        except _ERRORS as error:  # type: ignore[misc]  # stubs of isal say that its error is none
-            raise BrokenStream("bad_compression", str(error)) from error
-        if not block:
-            return
-        size += len(block)
-        if size > ratio * raw.tell() + _FREE:
-            raise BrokenStream("compression_ratio", f"{raw.tell()} bytes inflate to {size} and more")
-        yield block
+def _members(raw: IO[bytes], ratio: int) -> Iterator[bytes]:
+    """The members of a gzip or zstd file."""
+    if inflate.is_plain(raw):
+        raise BrokenStream("bad_compression", "it is neither gzip nor zstd")
+    for piece in inflate.pieces(raw, ratio, _NO_SEARCH):
+        if isinstance(piece, Break):
+            raise BrokenStream(piece.reason, piece.message)
+        if piece.data:
+            yield piece.data
 
 
-def _open(raw: IO[bytes], name: str) -> Any:
-    if name.endswith(".gz"):
-        return igzip.GzipFile(fileobj=raw)
-    if name.endswith(".bz2"):
-        return bz2.BZ2File(raw)
-    if name.endswith(".xz"):
-        return lzma.LZMAFile(raw)
-    decompressor = zstandard.ZstdDecompressor(max_window_size=_WINDOW_BYTES)
-    return decompressor.stream_reader(raw, read_across_frames=True)
+def _inflated(raw: IO[bytes], stream: Any, ratio: int) -> Iterator[bytes]:
+    """What bzip2 or xz has in one stream."""
+    size = 0
+    try:
+        for block in _whole_blocks(_pieces(stream)):
+            yield block
+            size += len(block)
+            if size > ratio * raw.tell() + _FREE:
+                raise BrokenStream("compression_ratio", f"{raw.tell()} bytes inflate to {size} and more")
+    except OSError as error:
+        if error.errno is not None:  # the file system's; that of bz2 for its data has none
+            raise
+        raise BrokenStream("bad_compression", str(error)) from error
+    except (EOFError, lzma.LZMAError) as error:
+        raise BrokenStream("bad_compression", str(error)) from error
+
+
+def _pieces(stream: Any) -> Iterator[bytes]:
+    """What a stream gives, as soon as it does: before a break nothing is held back."""
+    while piece := stream.read1(BLOCK):
+        yield piece
+
+
+def _whole_blocks(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """Pieces joined to blocks; what came before an error is a block, then the error is raised."""
+    held: list[bytes] = []
+    size = 0
+    try:
+        for piece in pieces:
+            held.append(piece)
+            size += len(piece)
+            if size >= BLOCK:
+                yield b"".join(held)
+                held, size = [], 0
+    except Exception:
+        if held:
+            yield b"".join(held)
+        raise
+    if held:
+        yield b"".join(held)
