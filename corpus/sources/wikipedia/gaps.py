@@ -37,8 +37,10 @@ def close(text: str) -> str:
         if left.endswith("(") and after.startswith(")"):
             left, after = left[:-1].rstrip(_SPACE), after[1:]
             run = [" "] if after[:1].isalnum() else []
-        elif left.endswith("(") or after.startswith(")") or not left or left[-1] in f"\n{_LIST}":
+        elif left.endswith("(") or after.startswith(")"):
             run = []
+        elif not left or left[-1] in f"\n{_LIST}":
+            run, after = [], after.lstrip(_RUN + ".")
         # The last character by itself: it is all that the next gap may ask for.
         out += [left[:-1], left[-1:], _joint(run, after) + after]
     return "".join(out)

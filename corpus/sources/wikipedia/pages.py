@@ -84,7 +84,7 @@ class _Pager:
         self._cut: Cut | None = None
 
     def pages(self, first: bool) -> Iterator[Page | Unreadable]:
-        own_gap = first
+        own_gap, told = first, False
         while True:
             gap_offset, _ = self._origin(0)
             found, gap = self._find_start()
@@ -95,7 +95,7 @@ class _Pager:
                     yield Unreadable(gap_offset, "garbage", "text that is of no page", rest)
             if not found:
                 if self._cut is None:
-                    if own_gap and _DUMP_END not in gap:
+                    if own_gap and not told and _DUMP_END not in gap:
                         message = "the dump does not end: pages may be missing"
                         yield Unreadable(gap_offset, "truncated_xml", message, b"")
                     return
@@ -109,7 +109,9 @@ class _Pager:
             if not own:
                 return
             own_gap = True
-            yield self._page(offset)
+            item = self._page(offset)
+            told = isinstance(item, Unreadable) and item.reason == "truncated_page"
+            yield item
 
     def _find_start(self) -> tuple[bool, bytes]:
         """Drop what is held up to the next page's start; whether there is one, and what was dropped."""

@@ -147,6 +147,7 @@ class _Articles:
         row: dict[str, Any] = {
             "id": document_id(NAME, language, int(page.id)),
             "key": title,
+            "text": None,
             "language": language or None,
             "timestamp": page.timestamp,
             "license": self._settings.license,
@@ -158,7 +159,8 @@ class _Articles:
         if self._reason is None:
             cleaned = clean(wikitext, self._site, self._settings, self._dropped)
             body = cleaned.text.strip()
-            row["text"] = f"{title}\n\n{body}" if self._settings.title else body
+            if body:
+                row["text"] = f"{title}\n\n{body}" if self._settings.title else body
             row["wikipedia_v1_characters"] = len(body)
             row["wikipedia_v1_reason"] = None if body else "empty"
             row["wikipedia_v1_cited"] = cited_urls(cleaned.references, cleaned.shown, language)

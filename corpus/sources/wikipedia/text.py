@@ -104,7 +104,9 @@ def _sections(text: str, list_mark: str) -> list[Section]:
         mark = ""
         if item:
             line = line[item.end() :]
-            if item[1][-1] in "*#" and line.strip(NOTHING + BREAK + " \t"):
+            if not line.strip(NOTHING + BREAK + " \t"):
+                continue
+            if item[1][-1] in "*#":
                 mark = list_mark
         for number, piece in enumerate(line.split(BREAK)):
             sections[-1].lines.append((mark if number == 0 else "") + _inline(piece))

@@ -98,7 +98,7 @@ CASES = {
     "empty sections": ("a\n== B ==\n{{x}}\n=== C ===\n\n== D ==\n=== E ===\ne", "a\n\nD\n\nE\ne"),
     "what is no heading": ("=== a === b\na = =", "=== a === b\na = ="),
     "lists": ("* a\n** b\n# c\n: d\n; e: f", "* a\n* b\n* c\nd\ne: f"),
-    "an empty item": ("* a\n*\n* {{x}}\n* b", "* a\n\n* b"),
+    "an empty item": ("* a\n*\n* {{x}}\n* b", "* a\n* b"),
     "a rule": ("a\n----\nb", "a\n\nb"),
     "magic words": ("__NOTOC__\n__БЕЗ_ОГЛ__ a __init__ b", "a __init__ b"),
     "references to characters, once": (
@@ -112,6 +112,7 @@ CASES = {
     "brackets that were empty before": ("call f() and ( ) of it{{x}}", "call f() and ( ) of it"),
     "a space before a mark": ("a {{x}}, b {{y}}. {{z}}", "a, b."),
     "brackets beside brackets": ("Bern ({{a}}){{b}}, is ({{c}})({{d}}) so", "Bern, is so"),
+    "items of which a full stop is left": ("* {{cite}}.\n* {{a}}. b\n* ...", "* b\n* ..."),
     "a gap that begins a line": ("* {{cite}}; also b", "* also b"),
 }
 
