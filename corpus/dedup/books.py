@@ -1,9 +1,10 @@
 """Sketches of books: text → the set of its shingles, and the keys by which books that overlap meet.
 
 In: a text. Out: a `Sketch`: the hashes of its distinct shingles (word 5-grams), which decide, and band keys
-of MinHash signatures (Broder 1997; datasketch's permutations, 50 bands of 5 rows), which only say what is
-worth comparing: of the whole book and of each of its chunks, all in one space of keys, so that a book may
-meet another, or a part of it, or a part of each.
+of MinHash signatures (Broder 1997; datasketch's permutations), which only say what is worth comparing: of
+the whole book and of each of its chunks (50 bands of 5 rows), and of smaller chunks, here called passages
+(10 of these bands). All are in one space of keys, so a book may meet another, or a part of it, or a part of
+each.
 
 Why chunks: a story of n shingles in an omnibus of N has a Jaccard similarity of n/N with it, too little for
 any bands. Chunks are cut where the text says so (`corpus.kernels.book_shingles.chunk_starts`), hence alike
@@ -12,8 +13,9 @@ the worst case. Both edges of a chunk are in both books with probability c², an
 other shingle undercuts them; then its Jaccard similarity is c/(2 − c), and one of b bands of r rows is
 equal with p = 1 − (1 − J^r)^b. For c = 0.9, b = 50, r = 5: J = 0.82, p > 0.999999, and all of a book's k
 whole chunks miss with probability (1 − 0.66)^k: 0.5 % of 5 chunks (1,500 shingles, some 9 kB), 10^-9 of 20.
-Chunks with one edge in common meet as well, by J = 0.5 four times of five. Overlaps by whole passages, as
-in an omnibus, leave most chunks untouched and miss nothing.
+Chunks with one edge in common meet as well, by J = 0.5 four times of five. Passages are four times as
+short, and say the same of stories from 400 shingles on. Overlaps by whole passages, as in an omnibus, leave
+most of them untouched and miss nothing.
 """
 
 from __future__ import annotations
@@ -51,21 +53,24 @@ class Sketcher:
         hashes = self.hashes(text)
         if not len(hashes):
             return Sketch(hashes, np.empty(0, np.uint64))
-        found = self.signatures(hashes)
-        keys = band_keys(found, self._settings.bands, self._settings.rows)
-        return Sketch(_distinct(hashes), _distinct(keys.ravel()))
+        bands, few, rows = self._settings.bands, self._settings.passage_bands, self._settings.rows
+        found, passages = self.signatures(hashes)
+        keys = (band_keys(found, bands, rows), band_keys(passages[:, : few * rows], few, rows))
+        return Sketch(_distinct(hashes), _distinct(np.concatenate([k.ravel() for k in keys])))
 
     def hashes(self, text: str) -> Keys:
         """The hashes of a text's shingles in their order."""
         data = unicodedata.normalize("NFC", text).encode()
         return shingle_hashes(data, self._settings.ngram)
 
-    def signatures(self, hashes: Keys) -> Words32:
-        """Signatures, uint32[1 + chunks, bands · rows]: of the whole text, then of each chunk."""
-        chunks = chunk_signatures(
-            hashes, chunk_starts(hashes, self._settings.chunk_shingles), self._a, self._b
-        )
-        return np.concatenate([chunks.min(axis=0, keepdims=True), chunks])
+    def signatures(self, hashes: Keys) -> tuple[Words32, Words32]:
+        """Signatures, uint32[·, bands · rows]: of the whole text and then of each chunk; of each passage."""
+        chunks = chunk_starts(hashes, self._settings.chunk_shingles)
+        # Where chunks begin passages begin too, if they are shorter: a chunk's signature follows from theirs.
+        passages = np.union1d(chunks, chunk_starts(hashes, self._settings.passage_shingles))
+        of_passages = chunk_signatures(hashes, passages, self._a, self._b)
+        of_chunks = np.minimum.reduceat(of_passages, np.searchsorted(passages, chunks), axis=0)
+        return np.concatenate([of_chunks.min(axis=0, keepdims=True), of_chunks]), of_passages
 
 
 def _distinct(values: Keys) -> Keys:

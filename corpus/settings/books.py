@@ -27,7 +27,7 @@ class Columns:
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)
 class Overlap:
-    """Near-duplicate books: found by MinHash of books and of their chunks, then verified exactly.
+    """Near-duplicate books: found by MinHash of books, chunks and passages, then verified exactly.
 
     `threshold` is of the distinct word n-grams of the smaller book, those that the larger one has too. Half
     of the pairs of chunks that are alike to J = (1/bands)^(1/rows) are found, 0.46 for 50 bands of 5 rows.
@@ -39,6 +39,9 @@ class Overlap:
     rows: int = Field(default=5, gt=0)  # positions of the signature that a band holds
     seed: int = Field(default=1, ge=0, lt=1 << 32)
     chunk_shingles: int = Field(default=256, gt=0)  # of a chunk, on average
+    # Smaller chunks, with the first bands alone, so that short stories are found in large books.
+    passage_shingles: int = Field(default=64, gt=0)
+    passage_bands: int = Field(default=10, ge=0)
     # Of books that share one band with more than this many others, only neighbours by size are compared.
     max_bucket: int = Field(default=64, gt=1)
     # `component`: of books joined by any chain of overlaps one stays. `direct`: a book goes only if it

@@ -45,6 +45,7 @@ BOOKS = pa.schema(
         ("checksum", pa.int64()),
     ]
 )
+_SKETCHED = ("ngram", "bands", "rows", "seed", "chunk_shingles", "passage_shingles", "passage_bands")
 _TEXT_ROWS = 8  # of annotated parts, read at a time
 _KEY_BYTES = 120  # of a row of keys, while its bucket is sorted
 _CHARACTERS_PER_WORD = 5  # few, so that there are rather too many buckets
@@ -160,15 +161,17 @@ class Sets:
 
 def _settings(job: BuildJob) -> dict[str, Any]:
     checks = [asdict(check) for check in job.source.checks(job.settings)]  # they make candidates
-    return {"checks": checks, **chosen(job, "ngram", "bands", "rows", "seed", "chunk_shingles")}
+    return {"checks": checks, **chosen(job, *_SKETCHED)}
 
 
 def _tasks(job: BuildJob) -> list[Task]:
     """A task an annotated part, with the number of buckets for all keys."""
     overlap, extracted = overlap_of(job), job.parts(EXTRACT)
     total = {name: sum(part.counters.get(name, 0) for part in extracted) for name in ("characters", "out")}
-    chunks = total["characters"] // (_CHARACTERS_PER_WORD * overlap.chunk_shingles) + 2 * total["out"]
-    buckets = exchange.bucket_count(chunks * overlap.bands * _KEY_BYTES, job.build.bucket_bytes)
+    words = total["characters"] // _CHARACTERS_PER_WORD
+    keys = (words // overlap.chunk_shingles + 2 * total["out"]) * overlap.bands
+    keys += (words // overlap.passage_shingles + total["out"]) * overlap.passage_bands
+    buckets = exchange.bucket_count(keys * _KEY_BYTES, job.build.bucket_bytes)
     return [Task(part.name, buckets) for part in extracted]
 
 

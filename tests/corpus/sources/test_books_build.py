@@ -219,7 +219,7 @@ def test_the_sample_is_what_its_texts_give() -> None:
     committed = {
         path.relative_to(build_books.FOLDER).as_posix(): path.read_bytes()
         for path in build_books.FOLDER.rglob("*")
-        if path.is_file()
+        if path.is_file() and not path.name.startswith(".")
     }
     fresh = build_books.files()
     assert sorted(fresh) == sorted(committed), "run python -m corpus.sample.build_books"
