@@ -43,8 +43,8 @@ def recipe_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ('scope = "block"', 'scope = "global"'),
         ('policy = "drop-all"', 'policy = "keep-first"'),
         ("shards_per_dump = 1600", "shards_per_dump = 3"),
-        ("bucket_bytes = 268_435_456", "bucket_bytes = 1_024"),
-        ("batch_bytes = 16_777_216", "batch_bytes = 1_500"),
+        ("shards_per_block = 50\nbucket_bytes = 268_435_456", "shards_per_block = 50\nbucket_bytes = 1_024"),
+        ("300\nbatch_bytes = 16_777_216", "300\nbatch_bytes = 1_500"),
         ("min_chars = 300", "min_chars = 120"),
         ('buckets = ["head", "middle"]', 'buckets = ["all"]'),
     ):

@@ -16,6 +16,8 @@ from tests.pipelines.conftest import digests, llama_corpus
 
 SAMPLE = (resources.files("corpus") / "recipes" / "sample.toml").read_text()
 
+EXPORT = "[commoncrawl.export]\nrejected = "
+
 
 def _recipe(tmp_path: Path, *changes: tuple[str, str]) -> Path:
     text = SAMPLE
@@ -149,7 +151,7 @@ def test_redecide_applies_new_thresholds_and_nothing_else(sample_run: Path, tmp_
 
 def test_redecide_refuses_what_was_not_annotated(tmp_path: Path) -> None:
     output = tmp_path / "run"
-    columns = ('rejected = "text"', 'rejected = "columns"')
+    columns = (f'{EXPORT}"text"', f'{EXPORT}"columns"')
     llama_corpus("crawl-filter", "--output", output, "--recipe", _recipe(tmp_path, columns))
     languages = ('keep = ["en", "fr"]', 'keep = ["en", "fr", "de"]')
     wider = _recipe(tmp_path, columns, languages, ('"middle"]', '"middle", "all"]'))
@@ -174,7 +176,7 @@ def test_what_stays_of_rejected_pages_changes_no_document(
     mode: str, sample_run: Path, tmp_path: Path
 ) -> None:
     output = tmp_path / "run"
-    recipe = _recipe(tmp_path, ('rejected = "text"', f'rejected = "{mode}"'))
+    recipe = _recipe(tmp_path, (f'{EXPORT}"text"', f'{EXPORT}"{mode}"'))
     llama_corpus("crawl-filter", "--output", output, "--recipe", recipe)
     assert (
         json.loads((output / "stats.json").read_text())["counters"]

@@ -99,8 +99,8 @@ def recipe_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     text = (ROOT / "corpus/recipes/sample.toml").read_text()
     for old, new in (
         ('scope = "block"', 'scope = "dump"'),
-        ("bucket_bytes = 268_435_456", "bucket_bytes = 16_384"),
-        ("batch_bytes = 16_777_216", "batch_bytes = 60_000"),
+        ("shards_per_block = 50\nbucket_bytes = 268_435_456", "shards_per_block = 50\nbucket_bytes = 16_384"),
+        ("300\nbatch_bytes = 16_777_216", "300\nbatch_bytes = 60_000"),
         ('buckets = ["head", "middle"]', 'buckets = ["all"]'),
     ):
         assert text.count(old) == 1, old
