@@ -9,39 +9,99 @@ from __future__ import annotations
 
 import re
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
+from nltk import redos
 from nltk.tokenize.punkt import PunktParameters, PunktSentenceTokenizer
 
 from corpus.errors import UserError
 
+# nltk stops its expressions by the clock, which would end a run for one large page on a busy machine. Those
+# of Punkt take time in proportion to the text.
+redos.DEFAULT_TIMEOUT = None
+
 _TABLE_BYTES = 16 << 20  # the largest of the published ones has 1.2 MB
-# A word of letters and a mark, then what lets the mark be a token's end: most places that may end a sentence.
-_PLAIN_END = re.compile(r"([A-Za-z]{2,})(?:[?!](?=\s*\S)|\.(?=\s|[)\";}\]*:@'({\[?!]))")
+_TAIL = re.compile(r"[^\W\d_]{2,}\Z")
+_LONG_WORD = 200  # its end is not looked for
+_SPACES = "\t\n\r\v\f"  # with U+0020, what nltk lets a word before a mark begin after
 
 SentenceCounter = Callable[[str], int]
 
 
-class Punkt(PunktSentenceTokenizer):
-    """nltk's Punkt that counts only, and asks the rules only where they can say no."""
+class Punkt:
+    """nltk's Punkt that counts sentences only, and asks its rules only where they can say no.
+
+    The loops are those of `PunktSentenceTokenizer`, by the names given below.
+    """
 
     def __init__(self, parameters: PunktParameters) -> None:
-        super().__init__(parameters)
-        # A full stop after one of these, and nothing else that matches `_PLAIN_END`, may end no sentence.
-        self._doubtful = parameters.abbrev_types | {first for first, _ in parameters.collocations}
+        self.tokenizer = PunktSentenceTokenizer(parameters)
+        variables = self.tokenizer._lang_vars
+        self._marks = variables.period_context_re()._rx
+        self._closing = variables.re_boundary_realignment._rx
+        self._closers = frozenset("\"')]}\u2018\u2019\u201c\u201d\xab\xbb")
+        # What abbreviations, and words that begin collocations, end in: of two letters or more.
+        words = parameters.abbrev_types | {first for first, _ in parameters.collocations}
+        self._doubtful = {found[0] for word in words if (found := _TAIL.search(word))}
 
     def count(self, text: str) -> int:
-        """Number of sentences."""
-        return sum(1 for _ in self.span_tokenize(text))
+        """Number of sentences (`_realign_boundaries`)."""
+        sentences, moved = 0, 0
+        slices = self._slices(text)
+        start, stop = next(slices)
+        for next_start, next_stop in slices:
+            closing = None
+            if text[next_start] in self._closers:
+                closing = self._closing.match(text[next_start:next_stop])
+            sentences += closing is not None or start + moved < stop
+            moved = closing.end() if closing else 0
+            start, stop = next_start, next_stop
+        return sentences + (start + moved < stop)
 
-    def text_contains_sentbreak(self, text: str) -> bool:
-        """As nltk's, at once for a plain word: there a mark other than a full stop ends the sentence, and a
-        full stop does where the word is no abbreviation (first pass) and begins no collocation (second).
+    def _slices(self, text: str) -> Iterator[tuple[int, int]]:
+        """Start and end of each sentence, before closing marks are moved (`_slices_from_text`)."""
+        begin = 0
+        for match, word_start in self._contexts(text):
+            if self._ends_sentence(text, match, word_start):
+                yield begin, match.end()
+                begin = match.start("next_tok") if match["next_tok"] else match.end()
+        yield begin, len(text.rstrip())
+
+    def _contexts(self, text: str) -> Iterator[tuple[re.Match[str], int]]:
+        """Marks that may end a sentence, and where the word before each starts.
+
+        Of marks without white space between them the last (`_match_potential_end_contexts`).
         """
-        plain = _PLAIN_END.match(text)
-        if plain and (text[plain.end() - 1] != "." or plain.group(1).lower() not in self._doubtful):
+        flat = text
+        for space in _SPACES:
+            flat = flat.replace(space, " ")
+        last, word_start, word_stop = None, 0, 0
+        for match in self._marks.finditer(text):
+            at = match.start()
+            before = flat.rfind(" ", word_stop, at)
+            start = before + 1 if before > word_stop else word_start
+            if last is not None and word_stop <= start:
+                yield last, word_start
+            last, word_start, word_stop = match, start, at
+        if last is not None:
+            yield last, word_start
+
+    def _ends_sentence(self, text: str, match: re.Match[str], word_start: int) -> bool:
+        """`text_contains_sentbreak`, of the word and mark, and what follows.
+
+        A mark other than a full stop always ends a sentence. A full stop does after two letters or more, in
+        which no abbreviation ends (first pass) and no word that begins a collocation (second pass): the token
+        is then neither an ellipsis nor a number nor an initial.
+        """
+        at = match.start()
+        if text[at] != ".":
             return True
-        return bool(super().text_contains_sentbreak(text))
+        if at - word_start < _LONG_WORD:
+            tail = _TAIL.search(text[word_start:at].lower())
+            if tail and tail[0] not in self._doubtful:
+                return True
+        context = text[word_start:at] + match.group() + match["after_tok"]
+        return bool(self.tokenizer.text_contains_sentbreak(context))
 
 
 def count_by_line(count: SentenceCounter, text: str) -> int:

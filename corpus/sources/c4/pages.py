@@ -77,12 +77,15 @@ class Measures:
             counts[:, SENTENCES] = np.fromiter(found, np.int64, len(cleaned))
         return counts, cleaned
 
-    def of_rest(self, text: pa.StringArray) -> tuple[np.ndarray, np.ndarray]:
-        """Of what is left of cleaned texts: sentences of the whole, lines with a bad word (int64[n] each)."""
-        bad_words, sentences = line_measures(text, self.patterns, self.rules.letter_flanks).T
+    def sentences(self, text: pa.StringArray) -> np.ndarray:
+        """Sentences of what is left of cleaned texts, each as a whole (int64[n])."""
         if self._count:
-            sentences = np.fromiter(map(self._count, text.to_pylist()), np.int64, len(text))
-        return sentences, bad_words
+            return np.fromiter(map(self._count, text.to_pylist()), np.int64, len(text))
+        return line_measures(text, self.patterns)[:, 1]
+
+    def bad_words(self, text: pa.StringArray) -> np.ndarray:
+        """Lines with a bad word of what is left of cleaned texts (int64[n])."""
+        return line_measures(text, self.patterns)[:, 0]
 
 
 def read(part: FileRange, context: ReadContext, tally: Tally) -> Iterator[pa.RecordBatch]:

@@ -108,7 +108,7 @@ class _Rest:
     def measure(self, measures: Measures, settings: C4) -> None:
         """Count sentences, then detect the language and look for bad words where they are enough."""
         rows = self.candidates()
-        sentences, _ = measures.of_rest(self._chosen(rows))
+        sentences = measures.sentences(self._chosen(rows))
         self._put("unique_sentences", rows, sentences)
         self._reject("few_unique_sentences", rows, sentences < settings.least_sentences)
         rows = self.candidates()
@@ -116,8 +116,7 @@ class _Rest:
         self._languages = dict(zip(rows.tolist(), (code for code, _ in found), strict=True))
         self._put("english", rows, np.array([p if code == "en" else 0.0 for code, p in found], np.float64))
         if settings.bad_words and settings.bad_words_rule == "tfds-3":
-            _, bad_words = measures.of_rest(self._chosen(rows))
-            self._put("bad_words", rows, bad_words)
+            self._put("bad_words", rows, measures.bad_words(self._chosen(rows)))
 
     def batch(self, all_text: bool) -> pa.RecordBatch:
         """The annotated batch; without `all_text` a page with a reason has no text."""

@@ -11,7 +11,6 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from nltk.tokenize.punkt import PunktSentenceTokenizer
 
 from corpus import assets, recipe
 from corpus.annotate.c4 import open_annotator
@@ -48,9 +47,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Punkt:
 
 
 def by_nltk(punkt: Punkt, text: str) -> int:
-    tokenizer = PunktSentenceTokenizer()
-    tokenizer._params = punkt._params
-    return len(tokenizer.tokenize(text))
+    return len(punkt.tokenizer.tokenize(text))
 
 
 PIECES = [
@@ -90,7 +87,7 @@ def test_punkts_of_nltk_itself() -> None:
         punkt = open_punkt(assets.fetch("punkt_tab", asset), "english")
     except UserError as error:
         pytest.skip(str(error))
-    assert len(punkt._params.abbrev_types) == 156
+    assert len(punkt.tokenizer._params.abbrev_types) == 156
     assert punkt.count("Mr. Smith paid $3.50 at 5 p.m. on Jan. 3. He left.") == 2
     books = sorted((SHARED / "data" / "books").glob("*/*-0.txt"))[:2]
     for path in books:
