@@ -99,7 +99,7 @@ class LicenseRule:
 
     def of_texts(self, texts: Iterable[bytes]) -> License:
         """By the texts of licence files."""
-        return self._of_expressions([name for text in texts for name in self._recognised(text)])
+        return self._cached(tuple(name for text in texts for name in self._recognised(text)))
 
     def _recognised(self, text: bytes) -> tuple[str, ...]:
         """Ids of the licences that a text holds; one that stands for none that is known."""
@@ -140,12 +140,22 @@ class LicenseRule:
 
 def open_rule(settings: GitHub) -> LicenseRule:
     """The rule of a recipe, one a process."""
-    names = (name for family in settings.families for name in table().families[family])
-    allowed = frozenset(name.casefold() for name in (*names, *settings.also))
-    return _opened(allowed, settings.several, settings.license_coverage, settings.license_bytes)
+    found: LicenseRule = _opened(
+        tuple(settings.families),
+        tuple(settings.also),
+        settings.several,
+        settings.license_coverage,
+        settings.license_bytes,
+    )
+    return found
 
 
-_opened = functools.lru_cache(maxsize=4)(LicenseRule)
+@functools.lru_cache(maxsize=4)
+def _opened(
+    families: tuple[str, ...], also: tuple[str, ...], several: str, coverage: float, text_bytes: int
+) -> LicenseRule:
+    names = (name for family in families for name in table().families[family])
+    return LicenseRule(frozenset(map(str.casefold, (*names, *also))), several, coverage, text_bytes)
 
 
 def parsed(text: str) -> Any | None:
