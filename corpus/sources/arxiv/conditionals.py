@@ -247,6 +247,18 @@ def _if_next(paper: Expander, name: str) -> None:
     _choose(paper, name, 3, choice)
 
 
+def _if_known(paper: Expander, name: str) -> None:
+    r"""etoolbox's ``\ifdef{\name}{…}{…}`` where the paper defines the name; else it stays."""
+    stream = paper.stream
+    stream.begin()
+    tested = stream.name()
+    stream.rollback()
+    if tested in paper.names.table:
+        _choose(paper, name, 3, lambda arguments: 1 if name == "ifdef" else 2)
+    else:
+        paper.out.emit(f"\\{name}")
+
+
 def _if_star(paper: Expander, name: str) -> None:
     def choice(arguments: list[list[Segment]]) -> int:
         paper.stream.skip_spaces()
@@ -299,6 +311,7 @@ COMMANDS: dict[str, Command] = {
     },
     "else": Command(_else, packages=True),
     "fi": Command(_fi, packages=True),
+    **dict.fromkeys(("ifdef", "ifundef"), Command(_if_known)),
     "@ifnextchar": Command(_if_next),
     "@ifstar": Command(_if_star),
     "mathchoice": Command(_math_choice),
