@@ -26,6 +26,7 @@ from corpus.settings.books import Books
 from corpus.settings.c4 import C4
 from corpus.settings.cross import CrossDedup, Decontaminate, HostSource
 from corpus.settings.github import GitHub
+from corpus.settings.mixture import Mixture, Tokenizer
 from corpus.settings.stackexchange import StackExchange
 from corpus.settings.wikipedia import Wikipedia
 
@@ -189,6 +190,8 @@ class Recipe:
     assets: dict[str, Asset]
     commoncrawl: CommonCrawl
     build: Build = Field(default_factory=Build)
+    tokenizer: Tokenizer = Field(default_factory=Tokenizer)
+    mixture: Mixture | None = None
     # The other sources; one without its block is not made.
     c4: C4 | None = None
     github: GitHub | None = None

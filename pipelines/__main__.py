@@ -9,7 +9,7 @@ import sys
 import traceback
 
 from corpus.errors import CorruptPartError, UserError
-from pipelines import build, crawl, cross, train, verify
+from pipelines import build, crawl, cross, tokens, train, verify
 
 _DESCRIPTION = "Makes the pre-training corpus of LLaMA, stage by stage; each can be stopped and resumed."
 
@@ -20,7 +20,7 @@ def main(argv: list[str] | None = None) -> int:
     logging.getLogger("corpus").setLevel(logging.INFO)
     parser = argparse.ArgumentParser(prog="llama-corpus", description=_DESCRIPTION)
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for module in (crawl, build, cross, train, verify):
+    for module in (crawl, build, cross, tokens, train, verify):
         module.add_parsers(subparsers)
     args, beam_args = parser.parse_known_args(argv)
     try:

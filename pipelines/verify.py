@@ -66,7 +66,7 @@ def find_problems(root: str) -> list[str]:
     """Everything in a run that is not as its manifests say.
 
     Checked: the run's manifest, each stage's manifest against it, each part's record and files (size,
-    sha256), and files that no part owns.
+    sha256), files of the run itself, and files that nothing owns.
 
     Raises:
         UserError: the folder holds no run.
@@ -85,6 +85,10 @@ def find_problems(root: str) -> list[str]:
     for stage, sha256 in run["stages"].items():
         problems += _check_stage(root, stage, sha256, owned)
     owned.update(file.path for part in unlisted_parts(root) for file in part.files)
+    for path, sha256 in run.get("files", {}).items():
+        owned.add(path)
+        if problem := parts.check_file(root, parts.PartFile(path, 0, -1, sha256)):
+            problems.append(problem)
     problems += [f"{root}/{path} belongs to no part" for path in _strays(root, set(run["stages"]), owned)]
     stats = orjson.loads(storage.read_bytes(storage.join(root, "stats.json")))
     if digest(stats) != run["stats_sha256"]:

@@ -38,20 +38,20 @@ class Encoder:
         exact_kernel: whether the compiled kernel is used, else the library.
     """
 
-    def __init__(self, path: str | Path, cached_segments: int = _CACHED_SEGMENTS) -> None:
+    def __init__(self, model_file: str | Path | bytes, cached_segments: int = _CACHED_SEGMENTS) -> None:
         """Load a model.
 
         Args:
-            path: of a ``.model`` file.
+            model_file: path of a ``.model`` file, or its bytes.
             cached_segments: a power of two; 2^18 take some 12 MB.
 
         Raises:
             ValueError: the model has more pieces than 16 bits can number.
         """
-        data = Path(path).read_bytes()
+        data = model_file if isinstance(model_file, bytes) else Path(model_file).read_bytes()
         self.processor = sentencepiece.SentencePieceProcessor(model_proto=data)
         if len(self.processor) > 1 << 16:
-            raise ValueError(f"{path} has {len(self.processor):,} pieces; ids are kept as 16 bits")
+            raise ValueError(f"the model has {len(self.processor):,} pieces; ids are kept as 16 bits")
         try:
             self._tables = model.read(data)
             self.exact_kernel = True

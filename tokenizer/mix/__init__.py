@@ -1,0 +1,1 @@
+"""Tokens of all sources → shards of the mixture."""

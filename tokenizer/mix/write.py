@@ -1,0 +1,113 @@
+"""Stages `shards` and `tables`: blocks of all parts → the files of a shard; the table of a set of shards."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from corpus import storage
+from corpus.parts import PartWriter
+from corpus.stages import Task
+from tokenizer import shards
+from tokenizer.draws import DRAW, Draws, read_draws
+from tokenizer.mix.job import MixJob
+from tokenizer.shards import DOCUMENT, SHARD, TOKEN, Tokens
+
+
+def set_tasks(job: MixJob) -> list[Task]:
+    """A task a set of shards."""
+    return [Task(s.name.replace("/", "-"), list(s)) for s in job.sets]
+
+
+def shard_tasks(job: MixJob) -> list[Task]:
+    """A task a shard."""
+    return [
+        Task(f"{s.name.replace('/', '-')}-{number:05d}", [s.name, number, s.first + number])
+        for s in job.sets
+        for number in range(s.size)
+    ]
+
+
+def write_shard(job: MixJob, task: Task, writer: PartWriter) -> None:
+    """One shard's files.
+
+    Counters: ``documents``, ``tokens``, and each by source.
+    """
+    name, number, overall = task.payload
+    files = [file for part in job.parts("draw") for file in part.files]
+    draws, joined, at = _blocks([storage.join(job.root, file.path) for file in files], overall)
+    order = np.lexsort((draws["copy"], draws["id_low"], draws["id_high"], draws["position"]))
+    draws, at = draws[order], at[order]
+
+    begin = [job.marks[0]] if job.settings.begin else []
+    end = [job.marks[1]] if job.settings.end else []
+    lengths = draws["tokens"].astype(np.int64) + job.mark_count
+    stream = _stream(joined, at, draws["tokens"].astype(np.int64), lengths, begin, end)
+    base = f"{name}/shard-{number:05d}"
+    with writer.file(f"{base}.bin") as f:
+        f.write(stream.tobytes())
+    with writer.file(f"{base}.idx") as f:
+        f.write(shards.index_bytes(lengths))
+    documents = np.empty(len(draws), DOCUMENT)
+    for field in ("source", "bytes", "part", "row"):
+        documents[field] = draws[field]
+    with writer.file(f"{base}.documents.npy") as f:
+        f.write(shards.array_bytes(documents))
+    writer.tally.count("documents", len(draws))
+    writer.tally.count("tokens", len(stream))
+    for i, source in enumerate(job.sources):
+        of_source = draws["source"] == i
+        writer.tally.count(f"documents/{source}", int(of_source.sum()))
+        writer.tally.count(f"tokens/{source}", int(lengths[of_source].sum()))
+        writer.tally.count(f"bytes/{source}", int(draws["bytes"][of_source].sum()))
+
+
+def write_table(job: MixJob, task: Task, writer: PartWriter) -> None:
+    """The table of a set of shards."""
+    name, count, _ = task.payload
+    rows = np.empty(count, SHARD)
+    by_name = {part.name: part for part in job.parts("shards")}
+    for number in range(count):
+        part = by_name[f"{name.replace('/', '-')}-{number:05d}"]
+        file = part.file(".bin")
+        assert file is not None
+        digest = np.frombuffer(bytes.fromhex(file.sha256), np.uint8)
+        rows[number] = (part.counters.get("tokens", 0), part.counters.get("documents", 0), digest)
+    with writer.file(f"{name}/shards.npy") as f:
+        f.write(shards.array_bytes(rows))
+
+
+def _blocks(paths: list[str], shard: int) -> tuple[Draws, Tokens, np.ndarray[Any, Any]]:
+    """A shard's draws of all files, their tokens, and where those of each draw begin."""
+    draws, tokens, at = [np.empty(0, DRAW)], [np.empty(0, TOKEN)], [np.empty(0, np.int64)]
+    size = 0
+    for path in paths:
+        rows, some = read_draws(path, shard)
+        ends = size + np.cumsum(rows["tokens"].astype(np.int64))
+        draws.append(rows)
+        tokens.append(some)
+        at.append(ends - rows["tokens"])
+        size += len(some)
+    return np.concatenate(draws), np.concatenate(tokens), np.concatenate(at)
+
+
+def _stream(
+    joined: Tokens,
+    at: np.ndarray[Any, Any],
+    sizes: np.ndarray[Any, Any],
+    lengths: np.ndarray[Any, Any],
+    begin: list[int],
+    end: list[int],
+) -> Tokens:
+    """The tokens of documents that lie `at` places of `joined`, one after the other, with their marks."""
+    out = np.empty(int(lengths.sum()), TOKEN)
+    w = 0
+    for place, size in zip(at.tolist(), sizes.tolist(), strict=True):
+        out[w : w + len(begin)] = begin
+        w += len(begin)
+        out[w : w + size] = joined[place : place + size]
+        w += size
+        out[w : w + len(end)] = end
+        w += len(end)
+    return out
