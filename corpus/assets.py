@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping
 from importlib import resources
 from pathlib import Path
@@ -40,7 +41,7 @@ def fetch(name: str, asset: Asset) -> str:
     """
     if not asset.url:
         raise UserError(
-            f"asset {name!r} has no address: set assets.{name}.url in the recipe. Models of your own "
+            f"asset {name!r} has no address: set {_key(name)}.url in the recipe. Models of your own "
             "come from `llama-corpus train-classifier` (the Wikipedia-reference classifier, of which none is "
             "published), `train-lm` (language models) and `calibrate` (cut-offs)"
         )
@@ -81,7 +82,7 @@ def preflight(assets: Mapping[str, Asset], names: Iterable[str]) -> dict[str, st
     problems: list[str] = []
     for name in dict.fromkeys(names):
         if name not in assets:
-            problems.append(f"asset {name!r} is named by the recipe but has no entry: add [assets.{name}]")
+            problems.append(f"asset {name!r} is named by the recipe but has no entry: add [{_key(name)}]")
             continue
         try:
             paths[name] = fetch(name, assets[name])
@@ -132,18 +133,23 @@ def _fill(name: str, asset: Asset, place: Path, download: Download) -> None:
 def _take_checksum(name: str, asset: Asset, download: Download) -> str:
     """Fetch a file of which no checksum is known; what to tell the user, who alone can trust it.
 
-    The file goes to the cache under its hash: with that in the recipe it is not fetched again.
+    The file goes to the cache under its hash, and its hash to where the address alone leads: it is not
+    fetched again, whether the recipe has its hash by then or not.
     """
-    address = hashlib.sha256(asset.url.encode()).hexdigest()
-    unknown = _place(name, asset, address)
-    with exclusive(unknown.with_name(unknown.name + ".lock")):
-        partial = unknown.with_name(unknown.name + ".partial")
-        _try(name, asset, unknown, download, partial)
-        found = file_sha256(partial)
-        os.replace(partial, _place(name, asset, found))
+    told = _place(name, asset, hashlib.sha256(asset.url.encode()).hexdigest())
+    with exclusive(told.with_name(told.name + ".lock")):
+        found = told.read_text() if told.is_file() else ""
+        if not found or not _place(name, asset, found).is_file():
+            partial = told.with_name(told.name + ".partial")
+            # Nothing would show that the rest of another version was joined to what an earlier process left.
+            partial.unlink(missing_ok=True)
+            _try(name, asset, _place(name, asset, "SHA256", make=False), download, partial)
+            found = file_sha256(partial)
+            os.replace(partial, _place(name, asset, found))
+            storage.write_bytes(str(told), found.encode())
     return (
         f"asset {name!r}: the recipe has no checksum for {asset.url}. The file that came has sha256 {found}; "
-        f"if that is the one you mean, set assets.{name}.sha256 to it"
+        f"if that is the one you mean, set {_key(name)}.sha256 to it"
     )
 
 
@@ -153,16 +159,22 @@ def _try(name: str, asset: Asset, place: Path, download: Download, partial: Path
     except downloads.DownloadError as error:
         raise UserError(
             f"asset {name!r}: cannot fetch {asset.url}: {error}. Without a connection, put the file by "
-            f"hand at {place} (with assets.{name}.sha256 in the recipe), or set assets.{name}.url to a "
-            "local path"
+            f"hand at {place} (with its SHA256 as {_key(name)}.sha256 in the recipe), or set "
+            f"{_key(name)}.url to a local path"
         ) from error
 
 
-def _place(name: str, asset: Asset, folder: str) -> Path:
-    """Where in the cache a file belongs; its folder is made."""
+def _key(name: str) -> str:
+    """An asset's table, as TOML spells it."""
+    return f"assets.{name}" if re.fullmatch("[A-Za-z0-9_-]+", name) else f'assets."{name}"'
+
+
+def _place(name: str, asset: Asset, folder: str, make: bool = True) -> Path:
+    """Where in the cache a file belongs; its folder is made, unless it is only to be told."""
     basename = asset.url.rsplit("/", 1)[-1].split("?", 1)[0] or name
     place = cache_directory() / "assets" / folder / basename
-    place.parent.mkdir(parents=True, exist_ok=True)
+    if make:
+        place.parent.mkdir(parents=True, exist_ok=True)
     return place
 
 
@@ -179,7 +191,7 @@ def _downloader(url: str) -> Download | None:
 def _verified_in_place(name: str, asset: Asset, path: Path) -> str:
     """A file that is used where it lies."""
     if not path.is_file():
-        raise UserError(f"asset {name!r}: there is no file {path} (assets.{name}.url = {asset.url!r})")
+        raise UserError(f"asset {name!r}: there is no file {path} ({_key(name)}.url = {asset.url!r})")
     if asset.sha256:
         found = file_sha256(path)
         if found != asset.sha256:

@@ -169,6 +169,37 @@ def test_a_remote_file_without_checksum_is_told_its_checksum_once(server: Server
     assert len(server.requests) == 1
 
 
+def test_a_checksum_that_was_told_is_told_again_without_a_request(server: Server, cache: Path) -> None:
+    for _ in range(2):
+        with pytest.raises(UserError, match=f"sha256 {SHA256}"):
+            assets.fetch("model", asset(server.url, ""))
+    assert len(server.requests) == 1
+    (cache / "assets" / SHA256 / "model.bin").unlink()
+    with pytest.raises(UserError, match=f"sha256 {SHA256}"):
+        assets.fetch("model", asset(server.url, ""))
+    assert len(server.requests) == 2
+
+
+def test_a_checksum_is_never_told_of_two_versions_joined(server: Server, cache: Path) -> None:
+    address = hashlib.sha256(server.url.encode()).hexdigest()
+    partial = cache / "assets" / address / "model.bin.partial"
+    partial.parent.mkdir(parents=True)
+    partial.write_bytes(b"another version's beginning")
+    with pytest.raises(UserError, match=f"sha256 {SHA256}"):
+        assets.fetch("model", asset(server.url, ""))
+
+
+def test_without_a_checksum_the_place_to_put_a_file_by_hand_has_its_own(cache: Path) -> None:
+    with pytest.raises(UserError) as error:
+        assets.fetch("en.sp.model", asset("http://127.0.0.1:9/en.sp.model", ""))
+    message = str(error.value)
+    assert str(cache / "assets" / "SHA256" / "en.sp.model") in message
+    assert 'its SHA256 as assets."en.sp.model".sha256 in the recipe' in message
+    (by_hand := cache / "assets" / SHA256 / "en.sp.model").parent.mkdir(parents=True)
+    by_hand.write_bytes(CONTENT)
+    assert assets.fetch("en.sp.model", asset("http://127.0.0.1:9/en.sp.model")) == str(by_hand)
+
+
 def test_many_at_once_share_one_download(server: Server) -> None:
     with ThreadPoolExecutor(8) as pool:
         paths = list(pool.map(lambda _: assets.fetch("model", asset(server.url)), range(8)))
