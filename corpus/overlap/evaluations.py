@@ -64,14 +64,16 @@ def find(paths: Sequence[str]) -> list[EvaluationFile]:
     """The evaluation files that paths, globs and folders name, by name.
 
     In folders what has another ending (licences, notes) is left out; a file that is named itself must have
-    one that is known. Names are relative to the folder given, which is the first part of them.
+    one that is known. Names are relative to the folder given, which is the first part of them. A file that is
+    named twice is taken once.
 
     Raises:
         UserError: a path names no evaluation file, or two files would have one name.
     """
     found: dict[str, EvaluationFile] = {}
+    known: set[str] = set()
     for path in paths:
-        clean = path.rstrip("/")
+        clean = os.path.abspath(path) if storage.is_local(path) else path.rstrip("/")
         infos = storage.find(clean)
         named = [info for info in infos if info.path == clean]
         chosen = named or [info for info in infos if _ending(info.path)]
@@ -85,9 +87,13 @@ def find(paths: Sequence[str]) -> list[EvaluationFile]:
                     f"evaluation {info.path}: its ending tells no format; known are "
                     f"{', '.join(_ENDINGS)}, each maybe with .gz"
                 )
+            if info.path in known:
+                continue
+            known.add(info.path)
             name = info.path[len(base) :].lstrip("/")
-            if found.setdefault(name, EvaluationFile(name, info.path, info.size)).path != info.path:
+            if name in found:
                 raise UserError(f"two evaluations are called {name}: {found[name].path} and {info.path}")
+            found[name] = EvaluationFile(name, info.path, info.size)
     return [found[name] for name in sorted(found)]
 
 

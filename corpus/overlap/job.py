@@ -250,7 +250,7 @@ def _manifest(root: str) -> tuple[dict[str, Any], str]:
     kind = manifest.get("kind") if isinstance(manifest, dict) else None
     if kind not in _KINDS:
         raise UserError(f"{root} is a run of kind {kind!r}; give runs of {' or '.join(_KINDS)}")
-    if "export" not in manifest["stages"]:
+    if "export" not in manifest.get("stages", {}):
         raise UserError(
             f"{root} was stopped before its documents were written: run `llama-corpus export` on it"
         )

@@ -122,7 +122,9 @@ def test_what_is_not_of_its_format_is_an_error_that_names_the_file(
     assert str(tmp_path / name) in str(caught.value)
 
 
-def test_folders_give_the_files_of_known_kinds_with_names_below_them(tmp_path: Path) -> None:
+def test_folders_give_the_files_of_known_kinds_with_names_below_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in (
         "evals/gsm8k/test.jsonl",
         "evals/gsm8k/LICENSE",
@@ -135,9 +137,13 @@ def test_folders_give_the_files_of_known_kinds_with_names_below_them(tmp_path: P
         path.write_text("{}")
     names = ["evals/b/test.CSV", "evals/c.tsv.gz", "evals/gsm8k/test.jsonl"]
     assert [f.name for f in find([f"{tmp_path}/evals/"])] == names
-    assert [f.name for f in find([f"{tmp_path}/evals", f"{tmp_path}/evals"])] == names
+    assert [
+        f.name for f in find([f"{tmp_path}/evals", f"{tmp_path}/evals/gsm8k", f"{tmp_path}/evals"])
+    ] == names
     assert [f.name for f in find([f"{tmp_path}/evals/*/test.*"])] == ["b/test.CSV", "gsm8k/test.jsonl"]
     assert [f.name for f in find([f"{tmp_path}/evals/gsm8k/test.jsonl"])] == ["test.jsonl"]
+    monkeypatch.chdir(tmp_path / "evals")
+    assert [f.name for f in find(["."])] == names
     with pytest.raises(UserError, match="LICENSE: its ending tells no format"):
         find([f"{tmp_path}/evals/gsm8k/LICENSE"])
     with pytest.raises(UserError, match="does not exist"):

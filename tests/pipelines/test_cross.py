@@ -429,6 +429,32 @@ def test_lists_are_applied_by_redecide(sample_run: Path, tmp_path: Path) -> None
     assert _list(tmp_path / "cross/commoncrawl/removals.txt") == [copied["id"]]
 
 
+def test_lists_are_applied_to_a_build_by_redecide(tmp_path: Path) -> None:
+    """The sample of C4: two of its pages are also in Wikipedia, a third quotes an evaluation."""
+    c4 = tmp_path / "c4"
+    call("build", "c4", "--output", c4)
+    kept = [row for path in sorted((c4 / "documents").rglob("*.parquet")) for row in _table(path)]
+    write_run(tmp_path / "wiki", "wikipedia", [kept[0]["text"], kept[3]["text"].lower()])
+    call("cross-dedup", tmp_path / "wiki", c4, "--output", tmp_path / "cross")
+    copied = sorted([kept[0]["id"], kept[3]["id"]])
+    assert _list(tmp_path / "cross/c4/removals.txt") == copied
+    item = " ".join(kept[5]["text"].split()[5:25])
+    (tmp_path / "e.jsonl").write_text(json.dumps({"text": item}))
+    call("decontaminate", c4, "--evaluations", tmp_path / "e.jsonl", "--remove", "--output", tmp_path / "d")
+    lists = [str(tmp_path / "cross/c4/removals.txt"), str(tmp_path / "d/c4/removals.txt")]
+    text = _sample_recipe()
+    before, build = text.split("[build]")
+    assert "removals = []" in build
+    build = build.replace("removals = []", f"removals = {json.dumps(lists)}", 1)
+    (tmp_path / "r.toml").write_text(f"{before}[build]{build}")
+    call("redecide", c4, "--recipe", tmp_path / "r.toml")
+    left = {row["id"] for path in (c4 / "documents").rglob("*.parquet") for row in _table(path)}
+    assert left == {row["id"] for row in kept} - {*copied, kept[5]["id"]}
+    decisions = [row for path in (c4 / "decisions").rglob("*.parquet") for row in _table(path)]
+    removed = {row["id"] for row in decisions if row["reason"] == "removed"}
+    assert removed == {*copied, kept[5]["id"]}
+
+
 def test_pages_on_hosts_of_other_sources_are_dropped_by_redecide(
     sample_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
