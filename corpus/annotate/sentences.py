@@ -29,7 +29,7 @@ SentenceCounter = Callable[[str], int]
 
 
 class Punkt:
-    """nltk's Punkt that counts sentences only, and asks its rules only where they can say no.
+    """nltk's Punkt that asks its rules only where they can say no.
 
     The loops are those of `PunktSentenceTokenizer`, by the names given below.
     """
@@ -45,18 +45,25 @@ class Punkt:
         self._doubtful = {found[0] for word in words if (found := _TAIL.search(word))}
 
     def count(self, text: str) -> int:
-        """Number of sentences (`_realign_boundaries`)."""
-        sentences, moved = 0, 0
+        """Number of sentences."""
+        return sum(1 for _ in self.spans(text))
+
+    def spans(self, text: str) -> Iterator[tuple[int, int]]:
+        """Start and end of each sentence (`_realign_boundaries`)."""
         slices = self._slices(text)
         start, stop = next(slices)
         for next_start, next_stop in slices:
             closing = None
             if text[next_start] in self._closers:
                 closing = self._closing.match(text[next_start:next_stop])
-            sentences += closing is not None or start + moved < stop
-            moved = closing.end() if closing else 0
+            if closing:
+                yield start, next_start + len(closing[0].rstrip())
+                next_start += closing.end()
+            elif start < stop:
+                yield start, stop
             start, stop = next_start, next_stop
-        return sentences + (start + moved < stop)
+        if start < stop:
+            yield start, stop
 
     def _slices(self, text: str) -> Iterator[tuple[int, int]]:
         """Start and end of each sentence, before closing marks are moved (`_slices_from_text`)."""

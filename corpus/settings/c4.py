@@ -9,9 +9,9 @@ other pages, so most of them also shape later columns: see `corpus.sources.c4.re
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 
 from corpus.settings import STRICT
@@ -48,7 +48,9 @@ class C4:
     sentences: Literal["punkt", "untrained-punkt", "marks"] = "punkt"
     punkt: str = "punkt_tab"  # asset: nltk's punkt_tab, of which `punkt_language` is read
     punkt_language: str = "english"
-    line_dedup: Literal["page", "none"] = "page"  # a line stays in the page whose URL has the smallest MD5
+    # What stays in one page alone, the one whose URL has the smallest MD5: a line (tfds), or three sentences
+    # in a row (the paper), cut by Punkt.
+    dedup: Literal["lines", "spans", "none"] = "lines"
     min_english: float = Field(default=0.99, ge=0.5, le=1)  # langdetect's probability, if it is likeliest
     bad_words: str = ""  # asset: a list, one a line; without one they are not looked for
     # Version 3 of tfds looks for them in what is left in the end, flanked by what is no word character;
@@ -56,6 +58,12 @@ class C4:
     # others.
     bad_words_rule: Literal["tfds-3", "tfds-2"] = "tfds-3"
     max_bad_words: int = Field(default=0, ge=0)  # lines
+
+    @model_validator(mode="after")
+    def _spans_need_sentences(self) -> Self:
+        if self.dedup == "spans" and self.sentences == "marks":
+            raise ValueError('dedup = "spans" needs sentences = "punkt" or "untrained-punkt"')
+        return self
 
     @property
     def least_words(self) -> int:

@@ -4,7 +4,7 @@
 |---|---|
 | `extract` | pages of a split, their lines cleaned and counted → ``pages/NAME.parquet`` |
 | `url-runs`, `url-answers` | of each address the newest page |
-| `line-runs`, `line-answers` | of each line the page whose URL has the smallest MD5 |
+| `line-runs`, `line-answers` | of each line, or span, the page whose URL has the smallest MD5 |
 | `annotate` | the lines left of each page, langdetect, bad words → ``annotated/NAME.parquet`` |
 
 The order is that of tensorflow/datasets, tensorflow_datasets/text/c4.py, `_get_page_content`, but that lines
@@ -29,6 +29,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import xxhash
 
+from corpus.annotate.sentences import open_punkt, untrained_punkt
 from corpus.build import extract
 from corpus.build.job import BuildJob
 from corpus.dedup.newest import NewestFilter, time_of
@@ -37,8 +38,9 @@ from corpus.parts import PartWriter, open_part_file
 from corpus.runs import RANK, Ranks
 from corpus.settings.c4 import C4
 from corpus.sources.c4 import ranked
+from corpus.sources.c4.cuts import Cut, Cutter, into_lines, into_spans
 from corpus.sources.c4.pages import SCHEMA
-from corpus.sources.c4.urls import line_key, url_key, url_order
+from corpus.sources.c4.urls import url_key, url_order
 from corpus.stages import Stage, Task
 
 PAGES = "pages"
@@ -48,7 +50,7 @@ VERSION = 1
 # Fields of the block by what they shape, each list beside those before it.
 _OF_LINES = ("lines", "line_max_word", "end_marks", "line_words", "bad_words_rule")
 _OF_URLS = ("max_characters", "newest")
-_OF_PAGES = ("max_lorem_ipsum", "max_curly_bracket", "javascript", "line_dedup")
+_OF_PAGES = ("max_lorem_ipsum", "max_curly_bracket", "javascript", "dedup")
 _URL_COLUMNS = ["key", "timestamp", "file", "offset", "c4_v1_reason", "c4_v1_characters"]
 PAGE_COLUMNS = [
     *_URL_COLUMNS, "c4_v1_lorem_ipsum", "c4_v1_javascript", "c4_v1_curly_bracket", "c4_v1_bad_words",
@@ -83,11 +85,11 @@ def comparing_stages(settings: C4) -> tuple[Stage, ...]:
         work=index_lines,
         aligned=(EXTRACT, *([ranked.runs_of(URL)] if settings.newest else [])),
         needs=(ranked.answers_of(URL),) if settings.newest else (),
-        settings=page_settings,
+        settings=cut_settings,
         version=VERSION,
-        libraries=(),
+        libraries=("nltk",) if settings.dedup == "spans" else (),
     )
-    by_line = ranked.stages(LINE, lines) if settings.line_dedup == "page" else ()
+    by_line = ranked.stages(LINE, lines) if settings.dedup != "none" else ()
     return (first, *by_url, *by_line)
 
 
@@ -121,6 +123,16 @@ def page_settings(job: BuildJob) -> dict[str, Any]:
     return found
 
 
+def cut_settings(job: BuildJob) -> dict[str, Any]:
+    """What shapes the keys of these pages."""
+    s: C4 = job.settings
+    found = page_settings(job)
+    if s.dedup == "spans":
+        models = {s.punkt: job.model_hashes[s.punkt]} if s.sentences == "punkt" else {}
+        found |= {"sentences": [s.sentences, s.punkt_language], "models": models}
+    return found
+
+
 def parts_of_extract(job: BuildJob) -> list[Task]:
     """A task a part of `extract`."""
     return [Task(part.name) for part in job.parts(EXTRACT)]
@@ -143,10 +155,12 @@ def index_urls(job: BuildJob, task: Task, writer: PartWriter) -> None:
 def index_lines(job: BuildJob, task: Task, writer: PartWriter) -> None:
     """Write the ranked run of the lines of a split's pages that no rule speaks against."""
     newest = open_newest(job, task.name)
+    cutter = open_cutter(job)
     with ranked.write_run(job, LINE, task, writer) as index:
         for batch in read_pages(job, task.name, [*PAGE_COLUMNS, "text"]):
             reasons = page_reasons(batch, job.settings, newest)
-            index.add(*lines_of(batch.filter(pa.array([reason is None for reason in reasons])))[:2])
+            chosen = batch.filter(pa.array([reason is None for reason in reasons]))
+            index.add(*units_of(chosen, cutter)[:2])
 
 
 def read_pages(job: BuildJob, name: str, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
@@ -203,14 +217,23 @@ def addresses(batch: pa.RecordBatch) -> tuple[Keys, Ranks]:
     return np.array([url_key(url) for url in batch.column("key").to_pylist()], np.uint64), ranks
 
 
-def lines_of(batch: pa.RecordBatch) -> tuple[Keys, Ranks, list[list[str]]]:
-    """Keys and ranks of all lines of pages, one after the other, and the lines page by page."""
-    lines = [text.split("\n") for text in batch.column("text").to_pylist()]
-    keys = np.array([line_key(line) for page in lines for line in page], np.uint64)
+def open_cutter(job: BuildJob) -> Cutter:
+    """How pages are cut into what is compared."""
+    s: C4 = job.settings
+    if s.dedup != "spans":
+        return into_lines
+    trained = s.sentences == "punkt"
+    return into_spans(open_punkt(job.path_of(s.punkt), s.punkt_language) if trained else untrained_punkt())
+
+
+def units_of(batch: pa.RecordBatch, cutter: Cutter) -> tuple[Keys, Ranks, list[Cut]]:
+    """Keys and ranks of all units of pages, one after the other, and the pages cut."""
+    cuts = [cutter(text) for text in batch.column("text").to_pylist()]
+    keys = np.array([key for cut in cuts for key in cut.keys], np.uint64)
     ranks = np.zeros(len(keys), RANK)
     orders = np.array([url_order(url) for url in batch.column("key").to_pylist()], np.uint64)
-    ranks["id"] = np.repeat(orders, [len(page) for page in lines])
-    return keys, ranks, lines
+    ranks["id"] = np.repeat(orders, [len(cut.keys) for cut in cuts])
+    return keys, ranks, cuts
 
 
 def _ints(batch: pa.RecordBatch, name: str) -> np.ndarray:

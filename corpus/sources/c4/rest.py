@@ -23,6 +23,7 @@ from corpus.schema import DOCUMENT
 from corpus.settings.c4 import C4
 from corpus.sources.c4 import ranked, rebuild
 from corpus.sources.c4.columns import FIELDS
+from corpus.sources.c4.cuts import Cutter, left
 from corpus.sources.c4.pages import Measures
 from corpus.stages import Stage, Task
 
@@ -31,7 +32,7 @@ _SCHEMA = pa.schema([*DOCUMENT, *FIELDS])
 
 def stage(settings: C4) -> Stage:
     """The stage."""
-    kinds = [rebuild.URL] * settings.newest + [rebuild.LINE] * (settings.line_dedup == "page")
+    kinds = [rebuild.URL] * settings.newest + [rebuild.LINE] * (settings.dedup != "none")
     return Stage(
         name=rebuild.ANNOTATE,
         tasks=rebuild.parts_of_extract,
@@ -48,7 +49,8 @@ def stage(settings: C4) -> Stage:
 def rest_settings(job: BuildJob) -> dict[str, Any]:
     """What shapes the columns."""
     return {
-        "pages": rebuild.page_settings(job),
+        "pages": rebuild.cut_settings(job),
+        "sentences": [job.settings.sentences, job.settings.punkt_language],
         "models": job.model_hashes,
         "rejected": job.build.rejected,
     }
@@ -63,14 +65,16 @@ def annotate(job: BuildJob, task: Task, writer: PartWriter) -> None:
     paths = {name: job.path_of(name) for name in job.source.assets(settings)}
     measures = Measures(settings, paths)
     newest = rebuild.open_newest(job, task.name)
-    lines = ranked.open_filter(job, rebuild.LINE, task.name) if settings.line_dedup == "page" else None
+    lines = ranked.open_filter(job, rebuild.LINE, task.name) if settings.dedup != "none" else None
+    cutter = rebuild.open_cutter(job)
     with writer.parquet(f"{ANNOTATED}/{task.name}.parquet", _SCHEMA) as sink:
         for batch in rebuild.read_pages(job, task.name):
             rest = _Rest(batch, rebuild.page_reasons(batch, settings, newest))
-            rest.take_lines(lines)
+            if lines is not None:
+                rest.take_units(lines, cutter)
             rest.measure(measures, settings)
             for name in ("duplicate_lines", "repeated_lines"):
-                writer.tally.count(name, pc.sum(rest.columns[f"c4_v1_{name}"]).as_py() or 0)
+                writer.tally.count(name, rest.total(name))
             writer.tally.count("detected", len(rest.candidates()))
             sink.write(rest.batch(job.build.rejected == "text"))
 
@@ -88,25 +92,29 @@ class _Rest:
         """Rows that nothing speaks against so far."""
         return np.array([i for i, reason in enumerate(self._reasons) if reason is None], np.int64)
 
-    def take_lines(self, lines: NewestFilter | None) -> None:
-        """Leave each page the lines that stay in it, each once."""
+    def take_units(self, lines: NewestFilter, cutter: Cutter) -> None:
+        """Leave each page the lines, or spans, that stay in it, each once."""
         rows = self.candidates()
-        keys, ranks, pages = rebuild.lines_of(self._batch.take(pa.array(rows)))
-        dropped = lines.drop(keys, ranks) if lines is not None else np.zeros(len(keys), bool)
+        keys, ranks, cuts = rebuild.units_of(self._batch.take(pa.array(rows)), cutter)
+        dropped = lines.drop(keys, ranks).tolist()
         elsewhere, repeated = np.zeros(len(rows), np.int64), np.zeros(len(rows), np.int64)
         start = 0
-        for i, page in enumerate(pages):
-            stop = start + len(page)
-            if lines is not None:
-                kept, elsewhere[i], repeated[i] = _left(page, keys[start:stop], dropped[start:stop])
-                self._texts[rows[i]] = "\n".join(kept)
+        for i, cut in enumerate(cuts):
+            stop = start + len(cut.keys)
+            self._texts[rows[i]], elsewhere[i], repeated[i] = left(cut, dropped[start:stop])
             start = stop
         self._put("duplicate_lines", rows, elsewhere)
         self._put("repeated_lines", rows, repeated)
-        self._reject("all_duplicate", rows, np.array([not self._texts[row] for row in rows], bool))
+
+    def total(self, name: str) -> int:
+        """Sum of a column."""
+        column = self.columns.get(f"c4_v1_{name}")
+        return (pc.sum(column).as_py() or 0) if column is not None else 0
 
     def measure(self, measures: Measures, settings: C4) -> None:
         """Count sentences, then detect the language and look for bad words where they are enough."""
+        rows = self.candidates()
+        self._reject("all_duplicate", rows, np.array([not self._texts[row] for row in rows], bool))
         rows = self.candidates()
         sentences = measures.sentences(self._chosen(rows))
         self._put("unique_sentences", rows, sentences)
@@ -135,8 +143,10 @@ class _Rest:
                 arrays.append(pa.array(self._reasons, pa.string()))
             elif field.name in self.columns:
                 arrays.append(self.columns[field.name])
-            else:
+            elif self._batch.schema.get_field_index(field.name) >= 0:
                 arrays.append(self._batch.column(field.name))
+            else:
+                arrays.append(pa.nulls(len(self._batch), field.type))
         return pa.RecordBatch.from_arrays(arrays, schema=_SCHEMA)
 
     def _chosen(self, rows: np.ndarray) -> pa.StringArray:
@@ -148,14 +158,3 @@ class _Rest:
     def _reject(self, reason: str, rows: np.ndarray, against: Bools) -> None:
         for row in rows[against]:
             self._reasons[row] = reason
-
-
-def _left(lines: list[str], keys: np.ndarray, dropped: Bools) -> tuple[list[str], int, int]:
-    """The lines that stay; how many stay in another page; how many were there before."""
-    seen: set[int] = set()
-    kept = []
-    for line, key, elsewhere in zip(lines, keys.tolist(), dropped.tolist(), strict=True):
-        if not elsewhere and key not in seen:
-            seen.add(key)
-            kept.append(line)
-    return kept, int(dropped.sum()), len(lines) - len(kept) - int(dropped.sum())

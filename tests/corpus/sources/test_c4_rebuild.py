@@ -10,13 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from corpus import recipe
 from corpus.annotate.sentences import untrained_punkt
+from corpus.errors import UserError
 from corpus.recipe import Limits, Recipe
 from corpus.sample import CRAWL, ROOT, records
 from corpus.settings.c4 import C4
 from corpus.sources.c4.columns import checks
+from corpus.sources.c4.cuts import into_lines, into_spans, left
+from corpus.sources.c4.urls import line_key
 from corpus.sources.commoncrawl import read_pages
 from corpus.tally import Tally
 from tests.builds import build_here, rows, with_build, with_settings
@@ -170,17 +175,17 @@ def kept(found: dict[str, str | None]) -> str:
     ("changes", "expected"),
     [
         ({}, "A"),  # b and d have one line, of which one of them keeps it; see the next test
-        ({"line_dedup": "none"}, "Abd"),
-        ({"line_dedup": "none", "newest": False}, "aAbd"),
-        ({"line_dedup": "none", "javascript": "page"}, "Ad"),
-        ({"line_dedup": "none", "bad_words": ""}, "Abcd"),
-        ({"line_dedup": "none", "bad_words_rule": "tfds-2"}, "Abd"),
-        ({"line_dedup": "none", "max_bad_words": 1}, "Abcd"),
-        ({"line_dedup": "none", "min_sentences": 4}, "A"),
-        ({"line_dedup": "none", "min_sentences": 4, "end_marks": ".?!\"'"}, "Ad"),
-        ({"line_dedup": "none", "reading": "paper"}, ""),
-        ({"line_dedup": "none", "newest": False, "reading": "paper", "min_sentences": 4}, "aA"),
-        ({"line_dedup": "none", "max_characters": 105}, "a"),
+        ({"dedup": "none"}, "Abd"),
+        ({"dedup": "none", "newest": False}, "aAbd"),
+        ({"dedup": "none", "javascript": "page"}, "Ad"),
+        ({"dedup": "none", "bad_words": ""}, "Abcd"),
+        ({"dedup": "none", "bad_words_rule": "tfds-2"}, "Abd"),
+        ({"dedup": "none", "max_bad_words": 1}, "Abcd"),
+        ({"dedup": "none", "min_sentences": 4}, "A"),
+        ({"dedup": "none", "min_sentences": 4, "end_marks": ".?!\"'"}, "Ad"),
+        ({"dedup": "none", "reading": "paper"}, ""),
+        ({"dedup": "none", "newest": False, "reading": "paper", "min_sentences": 4}, "aA"),
+        ({"dedup": "none", "max_characters": 105}, "a"),
     ],
 )
 def test_switches(changes: dict[str, Any], expected: str, tmp_path: Path) -> None:
@@ -226,6 +231,56 @@ def test_a_changed_threshold_makes_only_the_stages_that_it_shapes(tmp_path: Path
     assert "line-runs" in found
     assert "url-runs" not in found
     assert made_again(line_min_words=4)[0] == "extract"
+
+
+def test_three_sentences_in_a_row_stay_in_one_page(tmp_path: Path) -> None:
+    shared = "It rained all day in the hills. We stayed inside with the dog. Then it stopped at last."
+    urls = sorted((f"http://{letter}.example/" for letter in "ab"), key=md5)
+    pages = [
+        (
+            urls[0],
+            "2019-04-20T00:00:00Z",
+            f"First comes this one here. {shared}\nAnd this comes after all of it.",
+        ),
+        (
+            urls[1],
+            "2019-04-20T00:00:00Z",
+            f"Here is another beginning. Of two sentences it is.\n{shared.upper()} What follows is new.\n"
+            "We stayed inside with the dog. Then it stopped at last. These two in a row are not enough.",
+        ),
+    ]
+    path = wet(tmp_path / "pages.warc.wet", pages)
+    build_here(tmp_path / "run", "c4", [path], chosen(dedup="spans"))
+    found = {r["key"]: r for r in rows(tmp_path / "run", "annotated")}
+    assert found[urls[0]]["text"] == pages[0][2]
+    assert found[urls[1]]["text"] == (
+        "Here is another beginning. Of two sentences it is.\nWhat follows is new.\n"
+        "We stayed inside with the dog. Then it stopped at last. These two in a row are not enough."
+    )
+    assert [found[url]["c4_v1_duplicate_lines"] for url in urls] == [0, 3]
+    with pytest.raises(UserError, match='dedup = "spans" needs'):
+        recipe.from_dict({**recipe.to_dict(chosen()), "c4": {"dedup": "spans", "sentences": "marks"}}, "test")
+
+
+PIECES = st.lists(st.integers(0, 4), min_size=1, max_size=12)
+
+
+@settings(deadline=None)
+@given(PIECES, st.data())
+def test_what_is_left_of_a_page_holds_nothing_that_stays_elsewhere(
+    words: list[int], data: st.DataObject
+) -> None:
+    text = "\n".join(f"Sentence number {word} is here." for word in words)
+    for cutter in (into_lines, into_spans(untrained_punkt())):
+        cut = cutter(text)
+        lost = set(data.draw(st.lists(st.sampled_from(cut.keys)))) if cut.keys else set()
+        rest, elsewhere, repeated = left(cut, [key in lost for key in cut.keys])
+        lines = rest.split("\n") if rest else []
+        assert elsewhere + repeated + len(lines) == len(words)
+        if cut.width == 1:
+            assert lines == [line for line in dict.fromkeys(text.split("\n")) if line_key(line) not in lost]
+        elif not lost and len(set(cut.keys)) == len(cut.keys):
+            assert rest == text
 
 
 def test_what_is_decided_in_each_mode() -> None:

@@ -60,8 +60,9 @@ PIECES = [
 @settings(deadline=None, max_examples=600)
 @given(st.lists(st.sampled_from(PIECES), max_size=24).map("".join) | st.text(max_size=40))
 def test_it_counts_what_nltk_finds(trained: Punkt, text: str) -> None:
-    assert trained.count(text) == by_nltk(trained, text)
-    assert untrained_punkt().count(text) == by_nltk(untrained_punkt(), text)
+    for punkt in (trained, untrained_punkt()):
+        assert [text[start:stop] for start, stop in punkt.spans(text)] == punkt.tokenizer.tokenize(text)
+        assert punkt.count(text) == by_nltk(punkt, text)
 
 
 def test_the_model_knows_abbreviations_collocations_and_first_words(trained: Punkt) -> None:
