@@ -34,12 +34,13 @@ def _read(part: FileRange, context: ReadContext, tally: Tally) -> Iterator[pa.Re
     Counters: of `read_posts`, but ``out``, which counts documents, and of `documents`; always
     in = out + bad + merged + rejected.
     """
-    batches = list(read_posts(part, context, tally))
-    del tally.counters["out"]
-    posts = pa.Table.from_batches(batches, POST)
+    posts = pa.Table.from_batches(read_posts(part, context, tally), POST)
+    joined = Tally(lambda batch: None)
     yield from documents(
-        posts, site_of(part.file), part.file.name, context.settings, context.batch_bytes, tally
+        posts, site_of(part.file), part.file.name, context.settings, context.batch_bytes, joined
     )
+    del joined.counters["in"], tally.counters["out"]
+    tally.counters.update(joined.counters)
 
 
 def _checks(settings: StackExchange) -> list[Check]:

@@ -49,26 +49,28 @@ def documents(
         file: its raw file, relative to the input root.
         settings: the source's block.
         batch_bytes: text that a batch holds, about.
-        tally: takes the counters above, and `out`.
+        tally: takes the counters above, `in` and `out`.
     """
-    posts, starts = _arrange(posts, settings, tally)
-    sizes = pc.fill_null(pc.binary_length(posts.column("text")), 0)
-    ends = np.append(starts[1:], posts.num_rows)
-    written = np.cumsum(np.asarray(sizes, np.int64))
+    tally.count("in", posts.num_rows)
+    posts = posts.combine_chunks()  # what it was made of can go
+    rows, starts = _arrange(posts, settings, tally)
+    sizes = np.asarray(pc.fill_null(pc.binary_length(posts.column("text")), 0), np.int64)
+    ends = np.append(starts[1:], len(rows))
+    written = np.cumsum(sizes[rows])
     first = 0
     while first < len(starts):
         before = written[starts[first] - 1] if first else 0
-        # The first question whose text begins beyond a batch's; one at least.
-        last = int(np.searchsorted(written[ends - 1], before + batch_bytes, "right")) or 1
-        last = min(max(last, first + 1), len(starts))
-        rows = posts.slice(starts[first], ends[last - 1] - starts[first])
+        # Up to the first question whose text ends beyond a batch's; one at least.
+        last = int(np.searchsorted(written[ends - 1], before + batch_bytes, "right"))
+        last = max(last, first + 1)
+        chosen = posts.take(pa.array(rows[starts[first] : ends[last - 1]]))
         tally.count("out", last - first)
-        yield _batch(rows, starts[first:last] - starts[first], site, file, settings)
+        yield _batch(chosen, starts[first:last] - starts[first], site, file, settings)
         first = last
 
 
-def _arrange(posts: pa.Table, settings: StackExchange, tally: Tally) -> tuple[pa.Table, Positions]:
-    """The posts that are used, each question followed by its answers, and where questions stand."""
+def _arrange(posts: pa.Table, settings: StackExchange, tally: Tally) -> tuple[Positions, Positions]:
+    """Which posts are used, each question followed by its answers, and where in them questions stand."""
     ids, questions, scores, offsets = (
         np.asarray(posts.column(name)) for name in ("id", "question", "score", "offset")
     )
@@ -109,7 +111,7 @@ def _arrange(posts: pa.Table, settings: StackExchange, tally: Tally) -> tuple[pa
         rows = rows[~beyond]
         starts = np.flatnonzero(~is_answer[rows])
     tally.count("merged", len(rows) - len(starts))
-    return posts.take(pa.array(rows)), starts
+    return rows, starts
 
 
 def _reject(tally: Tally, reason: str, which: Bools) -> None:

@@ -76,8 +76,7 @@ def find_rows(buffer: bytes, limit: int, lost: bool, final: bool) -> Rows:
         lost: search for the first row, as after a break.
         final: no bytes follow the buffer.
     """
-    # Each may be followed by what does not belong there.
-    room = 2 * (buffer.count(b"<row") + buffer.count(b"<!DOCTYPE")) + 3
+    room = 2 * buffer.count(b"<row") + 3  # before and after each there may be one thing that is bad
     kind, start, end = np.empty(room, np.int8), np.empty(room, np.int64), np.empty(room, np.int64)
     numbers = np.empty((room, len(NUMBERS)), np.int64)
     texts = np.empty((room, len(TEXTS), 2), np.int64)
@@ -311,5 +310,5 @@ def _find(
         if what >= 0:
             kind[k], start[k], end[k] = what, p, stop
             k += 1
-        lost = what in (GARBAGE, BROKEN, TRUNCATED)
+        lost = what in (GARBAGE, BROKEN, DOCTYPE, TRUNCATED)
         p = max(stop, p + 1) if lost else stop

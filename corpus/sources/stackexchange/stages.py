@@ -194,17 +194,16 @@ def _groups(job: BuildJob) -> list[Task]:
 
 
 def _join(job: BuildJob, task: Task, writer: PartWriter) -> None:
-    """Counters: ``in``, posts; those of `documents`."""
+    """Counters: those of `documents`."""
     used = _used(job)
     files = {file.path: file for part in job.parts(EXTRACT) for file in part.files}
     with writer.parquet(f"{ANNOTATED}/{task.name}.parquet", job.source_schema()) as sink:
         for file, bucket in task.payload:
             ranges = used[file]
-            posts = _bucket(job, [files[row["rows"]] for row in ranges], bucket)
-            writer.tally.count("in", posts.num_rows)
             for batch in documents(
-                posts, ranges[0]["site"], file, job.settings, job.build.batch_bytes, writer.tally
-            ):
+                _bucket(job, [files[row["rows"]] for row in ranges], bucket),
+                ranges[0]["site"], file, job.settings, job.build.batch_bytes, writer.tally,
+            ):  # fmt: skip
                 sink.write(batch)
 
 

@@ -14,10 +14,12 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from corpus import recipe
+from corpus import inputs, recipe
+from corpus.build.source import FileRange, ReadContext
 from corpus.errors import UserError
 from corpus.inputs import InputFile
 from corpus.sample import build_stackexchange
+from corpus.schema import DOCUMENT
 from corpus.settings.stackexchange import StackExchange
 from corpus.sources.sevenzip import open_members
 from corpus.sources.stackexchange import SOURCE
@@ -36,7 +38,9 @@ from corpus.tally import Tally
 from tests.builds import build_here, rows, sample_of, with_build, with_settings
 from tests.corpus.sources.stackexchange_data import DATA, needs_shared, plain_rows
 
-RECIPE = recipe.load("sample")
+# The sample's splits are tiny; real dumps would be hundreds of parts.
+RECIPE = with_build(recipe.load("sample"), split_bytes=128 << 20)
+GOLDEN = Path(__file__).parents[2] / "golden" / "sources" / "stackexchange"
 DAY = "2014-03-13T20:32:04.033"
 
 
@@ -173,6 +177,7 @@ def join(
     counters = {name: n for name, n in tally.counters.items() if n}
     assert len(posts) == len(found) + counters.get("merged", 0) + counters.get("rejected", 0)
     assert counters.pop("out", 0) == len(found)
+    assert counters.pop("in", 0) == len(posts)
     return found, counters
 
 
@@ -288,6 +293,20 @@ def test_batches_follow_the_size_of_the_text() -> None:
 
 
 # ---- whole builds
+
+
+def test_a_dump_read_at_once_gives_what_a_build_gives(tmp_path: Path) -> None:
+    folder = GOLDEN / "answers" / "input"
+    build_here(tmp_path, "stackexchange", [folder], RECIPE, folder)
+    (found,) = inputs.resolve([str(folder)], str(folder))
+    tally = Tally(lambda batch: None)
+    context = ReadContext(StackExchange(), RECIPE.limits, {}, 100)
+    batches = list(SOURCE.read(FileRange(found, 0, found.size), context, tally))
+    documents = pa.Table.from_batches(batches, pa.schema([*DOCUMENT, *SOURCE.fields]))
+    assert documents.to_pylist() == rows(tmp_path, "annotated")
+    assert {name: n for name, n in tally.counters.items() if "/" not in name and n} == {
+        "framed": 11, "in": 9, "out": 2, "skipped": 2, "merged": 5, "rejected": 2,
+    }  # fmt: skip
 
 
 def build(
