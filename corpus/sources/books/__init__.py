@@ -13,7 +13,7 @@ from corpus.build.source import BuildSource, Unique
 from corpus.inputs import InputFile
 from corpus.rules import Check
 from corpus.settings.books import Books
-from corpus.sources.books.book import FIELDS
+from corpus.sources.books.book import FIELDS, PREFERENCE
 from corpus.sources.books.book import SOURCE as NAME
 from corpus.sources.books.collections import check_columns, cut, is_parquet
 from corpus.sources.books.read import read
@@ -43,7 +43,7 @@ def unique(settings: Books) -> tuple[Unique, ...]:
             kind="book",
             reason="same_book",
             key=("id",),
-            order=(("books_v1_gutenberg", "descending"), ("books_v1_characters", "descending")),
+            order=PREFERENCE,
         ),
     )
 

@@ -6,10 +6,9 @@ an id is made of; see `row_of`.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 import pyarrow as pa
@@ -28,11 +27,17 @@ FIELDS = (
     pa.field("books_v1_characters", pa.int64()),
     pa.field("books_v1_words", pa.int64()),  # between white space
     pa.field("books_v1_alphabetic_words", pa.float64()),  # share of them that have a letter
+    pa.field("books_v1_beyond_ascii", pa.int64()),  # characters; of two editions one may have lost accents
     pa.field("books_v1_gutenberg", pa.int64()),  # 1: its markers were found
     pa.field("books_v1_copyrighted", pa.int64()),  # 1: its header says that it is
 )
+# Which of several files of a book is preferred; the last tie is the smallest id.
+PREFERENCE: tuple[tuple[str, Literal["ascending", "descending"]], ...] = (
+    ("books_v1_gutenberg", "descending"),
+    ("books_v1_words", "descending"),  # the longest, whatever its spaces and line ends
+    ("books_v1_beyond_ascii", "descending"),
+)
 
-_NEWLINES = re.compile(r"\r\n?")
 _DOS_END = "\x1a"
 _NAMED_HEADER_LINES = 60  # that are searched for fields where no marker ends the header
 
@@ -61,7 +66,8 @@ def row_of(
         place: path of the file, and place in it, which makes up for a name that says too little.
         file, offset: origin of the document.
     """
-    lines = _NEWLINES.sub("\n", raw.removeprefix("\ufeff").replace(_DOS_END, "")).split("\n")
+    raw = raw.removeprefix("\ufeff").replace(_DOS_END, "").replace("\r\n", "\n").replace("\r", "\n")
+    lines = raw.split("\n")
     body = find_body(lines, settings.header_lines)
     header = parse_header(_header_lines(lines, body)) if body.begun else Header()
     text = text_of(lines, body)
@@ -86,6 +92,7 @@ def row_of(
         "books_v1_characters": len(text),
         "books_v1_words": words,
         "books_v1_alphabetic_words": int(counts[ALPHABETIC_WORDS]) / words if words else None,
+        "books_v1_beyond_ascii": len(text) - len(text.encode("ascii", "ignore")),
         "books_v1_gutenberg": int(body.marked),
         "books_v1_copyrighted": int(header.copyrighted),
     }

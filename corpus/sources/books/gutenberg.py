@@ -110,11 +110,9 @@ def _characters(lines: Sequence[str]) -> int:
 
 def _end(lines: Sequence[str]) -> tuple[int, str]:
     """The line that the text ends before, and by what."""
-    starred = next(
-        (i for i, line in enumerate(lines) if "END" in line[:_LOOKED_AT] and _is(line, "end")), None
-    )
+    starred = next((i for i, line in enumerate(lines) if "END" in line and _is(line, "end")), None)
     limit = len(lines) if starred is None else starred
-    named = (i for i in range(limit - 1, -1, -1) if "utenberg" in lines[i][:_LOOKED_AT].lower())
+    named = (i for i in range(limit - 1, -1, -1) if "utenberg" in lines[i] or "UTENBERG" in lines[i])
     loose = next((i for i in named if _is(lines[i], "loose_end")), None)
     if loose is not None and _may_end(lines, loose, limit, starred is not None):
         return loose, "starred" if starred is not None else "loose"
@@ -179,7 +177,7 @@ def _is_credit(paragraph: Sequence[str]) -> bool:
 def _inline_notes(lines: Sequence[str], start: int, stop: int) -> tuple[tuple[int, int], ...]:
     found: list[tuple[int, int]] = []
     for i in range(start, stop):
-        if "<<" not in lines[i] or (found and i < found[-1][1]) or not _is(lines[i], "inline_start"):
+        if "<<" not in lines[i] or not _is(lines[i], "inline_start") or (found and i < found[-1][1]):
             continue
         ends = (j for j in range(i, min(i + _INLINE_LINES, stop)) if _is(lines[j], "inline_end"))
         if (last := next(ends, None)) is not None:

@@ -6,7 +6,8 @@
 - ``overlaps``, a task a bucket of pairs: each pair's common shingles, counted → pairs over the threshold
   (``.edges.parquet``).
 - ``clusters``, one task: who stays (`corpus.dedup.book_clusters`) → verdicts. Preferred are Gutenberg's
-  texts, then the longest, then the smallest id. Of several files of one book, by id, one stays in any case.
+  texts, then the longest in words, then the one with more characters beyond ASCII (in older editions accents
+  were left out), then the smallest id. Of several files of one book, by id, one stays in any case.
 
 No text is read after the first stage; memory is a book, a bucket of keys or pairs, two sets, and in the last
 stage some numbers a book.
@@ -30,6 +31,7 @@ from corpus.dedup.overlap import common, least_common
 from corpus.kernels.arrays import Positions
 from corpus.parts import PartWriter
 from corpus.sources.books import sketches
+from corpus.sources.books.book import PREFERENCE
 from corpus.sources.books.sketches import (
     KEYS,
     SKETCH,
@@ -203,15 +205,9 @@ def _preferred(job: BuildJob) -> pa.Table:
     """All candidates, the preferred first."""
     tables = []
     for part in job.parts(SKETCH):
-        table = books_of(job, part, ["row", "id", "gutenberg", "characters", "shingles"])
+        table = books_of(job, part, ["row", "id", "shingles", *(name for name, _ in PREFERENCE)])
         ordinal = ordinal_of(part.name)
         book = np.asarray(table.column("row")) + number_of(ordinal, 0)
         tables.append(table.append_column("book", pa.array(book, pa.int64())))
-    return pa.concat_tables(tables).sort_by(
-        [
-            ("gutenberg", "descending"),
-            ("characters", "descending"),
-            ("id", "ascending"),
-            ("book", "ascending"),
-        ]
-    )
+    order = [*PREFERENCE, ("id", "ascending"), ("book", "ascending")]
+    return pa.concat_tables(tables).sort_by(order)

@@ -29,6 +29,7 @@ from corpus.errors import CorruptPartError
 from corpus.kernels.arrays import Keys
 from corpus.parts import Part, PartFile, PartWriter, open_part_file
 from corpus.settings.books import Overlap
+from corpus.sources.books.book import PREFERENCE
 from corpus.stages import Stage, Task
 
 EXTRACT, SKETCH = "extract", "sketch"
@@ -38,8 +39,7 @@ BOOKS = pa.schema(
     [
         ("row", pa.int64()),
         ("id", pa.string()),
-        ("gutenberg", pa.int64()),
-        ("characters", pa.int64()),
+        *((name, pa.int64()) for name, _ in PREFERENCE),
         ("offset", pa.int64()),
         ("shingles", pa.int64()),
         ("checksum", pa.int64()),
@@ -192,8 +192,7 @@ def _sketch(job: BuildJob, task: Task, writer: PartWriter) -> None:
             values = {
                 "row": number,
                 "id": row["id"],
-                "gutenberg": row["books_v1_gutenberg"],
-                "characters": row["books_v1_characters"],
+                **{name: row[name] for name, _ in PREFERENCE},
                 "offset": place.offset,
                 "shingles": place.count,
                 "checksum": place.checksum,
@@ -212,7 +211,7 @@ def _key_rows(keys: Keys, book: int, shingles: int) -> pa.Table:
 
 def _candidates(job: BuildJob, name: str) -> Iterator[tuple[int, dict[str, Any]]]:
     """The candidates of an annotated part, with their rows."""
-    wanted = ["id", "text", "books_v1_gutenberg", "books_v1_characters", reason_column(job.source)]
+    wanted = ["id", "text", *(name for name, _ in PREFERENCE), reason_column(job.source)]
     wanted += [check.column for check in job.source.checks(job.settings)]
     start = 0
     with open_part_file(job.root, annotated_file(job, EXTRACT, name)) as f:
