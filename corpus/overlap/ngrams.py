@@ -8,6 +8,7 @@ words are the same. So a shared hash can neither add a match nor hide one.
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 
 from corpus.errors import UserError
-from corpus.kernels.arrays import Ints, Positions
+from corpus.kernels.arrays import Bytes, Ints, Positions
 from corpus.kernels.arrow_text import text_buffers
 from corpus.kernels.ngram_scan import Sieve, every_ngram, scan, sieve_of
 from corpus.kernels.ngram_words import words
@@ -210,9 +211,20 @@ class NgramIndex:
             first = int(offsets[document])
             start, end = first + int(candidates.start[c]), first + int(candidates.end[c])
             spelled = " ".join(word.text for word in words(data[start:end].tobytes().decode()))
-            for gram in range(int(low[c]), int(high[c])):
-                if self._texts[gram].as_py() == spelled:
-                    before = int(code_points(data, first, start))
-                    rows.append((document, gram, before, before + int(code_points(data, start, end))))
-        columns = np.array(rows, np.int64).reshape(-1, 4).T
-        return Matches(columns[0], columns[1].astype(np.int32), columns[2], columns[3])
+            rows += [
+                (document, gram, start, end)
+                for gram in range(int(low[c]), int(high[c]))
+                if self._texts[gram].as_py() == spelled
+            ]
+        documents, grams, starts, ends = np.array(rows, np.int64).reshape(-1, 4).T
+        firsts = offsets.astype(np.int64)[documents]
+        origins, starts, ends = np.split(_code_point_places(data, np.concatenate([firsts, starts, ends])), 3)
+        return Matches(documents, grams.astype(np.int32), starts - origins, ends - origins)
+
+
+def _code_point_places(data: Bytes, positions: Positions) -> Positions:
+    """How many code points lie before each byte position, from the first of the positions on."""
+    distinct, inverse = np.unique(positions, return_inverse=True)
+    steps = [int(code_points(data, a, b)) for a, b in itertools.pairwise(distinct.tolist())]
+    places: Positions = np.cumsum([0, *steps])[inverse]
+    return places

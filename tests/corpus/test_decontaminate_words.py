@@ -159,6 +159,18 @@ def test_a_hash_that_two_ngrams_share_neither_adds_nor_hides_one() -> None:
     assert NgramIndex(doubled.slice(0, 1), [3]).find(document).gram.tolist() == []
 
 
+def test_a_document_that_is_an_evaluation_is_searched_in_time() -> None:
+    """Tens of thousands of matches in one document: places are counted once through, not for each."""
+    text = "é ".join(f"w{i}" for i in range(30_000))
+    index = NgramIndex(gather({"e": [Text(0, "f", text)]}, 13).grams, [13])
+    found = index.find(pa.array(["nothing here", f"— {text}"]))
+    assert found.document.tolist() == [1] * (30_000 - 12)
+    assert found.start[0] == 2
+    assert found.end[-1] == len(text) + 2
+    last = f"— {text}"[found.start[-1] : found.end[-1]]
+    assert last == "é ".join(f"w{i}" for i in range(30_000 - 13, 30_000))
+
+
 def test_slices_nulls_and_nothing() -> None:
     index = NgramIndex(gather({"e": [Text(0, "f", "a b")]}, 2).grams, [2])
     whole = pa.array(["a b", None, "x a b a b", ""])
