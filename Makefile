@@ -11,8 +11,8 @@ ARGS    ?=
 PYTHON  ?= python3
 BIN     := .venv/bin
 STAMP   := .venv/.ready
-COMMON   = $(if $(RECIPE),--recipe $(RECIPE)) $(if $(RUNNER),--runner $(RUNNER)) \
-           $(if $(WORKERS),--workers $(WORKERS)) $(ARGS)
+ENGINE   = $(if $(RUNNER),--runner $(RUNNER)) $(if $(WORKERS),--workers $(WORKERS)) $(ARGS)
+COMMON   = $(if $(RECIPE),--recipe $(RECIPE)) $(ENGINE)
 OPTIONS  = $(if $(INPUT),--input $(INPUT)) $(COMMON)
 SOURCES := wikipedia books arxiv stackexchange github c4
 
@@ -21,7 +21,7 @@ DEBIAN_PACKAGES := g++ make cmake python3-venv python3-dev libboost-program-opti
   libboost-system-dev libboost-thread-dev zlib1g-dev libbz2-dev liblzma-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help setup system crawl-filter corpus sample test test-all bench lint clean
+.PHONY: help setup system crawl-filter corpus tokenizer shards sample test test-all bench lint clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 16
@@ -37,6 +37,17 @@ corpus: $(STAMP)  ## Make all seven sources: the built-in samples, or INPUT=… 
 	  $(BIN)/llama-corpus build $$source --output $(OUTPUT)/$$source \
 	    $(if $(INPUT),--input $(INPUT)/$$source) $(COMMON) || exit; \
 	done
+
+RUNS     = $(addprefix $(OUTPUT)/,commoncrawl $(SOURCES))
+
+tokenizer: corpus  ## Make the corpus, and train a tokenizer on it
+	@$(BIN)/python -m tokenizer train $(RUNS) --output $(OUTPUT)/tokenizer $(if $(RECIPE),--recipe $(RECIPE))
+
+shards: tokenizer  ## Make corpus and tokenizer, encode the documents, and draw the mixture into shards
+	@$(BIN)/llama-corpus tokenize $(RUNS) --tokenizer $(OUTPUT)/tokenizer/tokenizer.model \
+	  --output $(OUTPUT)/tokens $(ENGINE)
+	@$(BIN)/llama-corpus mix $(OUTPUT)/tokens --output $(OUTPUT)/shards \
+	  $(if $(RECIPE),--recipe $(RECIPE)) $(ENGINE)
 
 sample: $(STAMP)  ## Build the sample crawl and its models again from the sample's texts
 	$(BIN)/python -m corpus.sample.build_crawl

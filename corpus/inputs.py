@@ -97,6 +97,8 @@ def resolve(inputs: Sequence[str], root: str | None = None) -> list[InputFile]:
     """
     if not inputs:
         raise UserError("no input: give --input PATH, GLOB, DIRECTORY, @LIST-OF-PATHS or cc:DUMP")
+    if root and storage.is_local(root):
+        root = os.path.abspath(root)
     found: dict[str, _Match] = {}
     for pattern in inputs:
         matches = _matches(pattern, root)

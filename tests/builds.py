@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -59,3 +60,14 @@ def rows(root: Path, folder: str) -> list[Row]:
 def sample_of(source: str) -> Path:
     """The folder of a source's built-in sample."""
     return Path(registry.__file__).parent / "sample" / source
+
+
+def as_toml(block: Row, path: str = "") -> str:
+    """Plain data as TOML; JSON's strings, numbers and lists are TOML's too."""
+    plain = {k: v for k, v in block.items() if not isinstance(v, dict)}
+    text = f"[{path}]\n" if path else ""
+    text += "".join(f"{json.dumps(k)} = {json.dumps(v)}\n" for k, v in plain.items())
+    for key, value in block.items():
+        if isinstance(value, dict):
+            text += as_toml(value, f"{path}.{json.dumps(key)}".removeprefix("."))
+    return text

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from tokenizer.train import MODEL, train
 _EPILOG = """examples:
   python -m tokenizer train runs/sample/commoncrawl runs/sample/wikipedia --output runs/sample/tokenizer
       by the sample recipe's mixture and size
-  python -m tokenizer train runs/*/ --recipe llama1 --output tokenizer --threads 16"""
+  python -m tokenizer train runs/*/ --recipe llama1 --output tokenizer"""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -33,7 +32,6 @@ def main(argv: list[str] | None = None) -> int:
     train_.add_argument("runs", nargs="+", metavar="RUN", help="folders of runs of crawl-filter and build")
     train_.add_argument("--output", required=True, metavar="DIR", help="where the model is written")
     train_.add_argument("--recipe", metavar="R", help="a .toml file or a built-in name (default: sample)")
-    train_.add_argument("--threads", type=int, default=os.cpu_count() or 1, metavar="N", help="default: all")
     args = parser.parse_args(argv)
     try:
         return _train(args)
@@ -51,7 +49,7 @@ def _train(args: argparse.Namespace) -> int:
         raise UserError(f"recipe {chosen.name} has no block [mixture], whose weights the sample follows")
     runs = read_runs(args.runs, [*SOURCES, *BUILDS])
     output = Path(args.output)
-    sample = train(runs, chosen.mixture.weights, chosen.tokenizer, output, args.threads)
+    sample = train(runs, chosen.mixture.weights, chosen.tokenizer, output)
     for source, size in sample.bytes.items():
         print(f"{source:<16}{sample.lines[source]:>12,} lines{size:>16,} bytes")
     print(f"{output / MODEL}: {chosen.tokenizer.vocab_size:,} pieces")

@@ -11,6 +11,7 @@ it would pass over without a word, are cut, at a space where there is one.
 
 from __future__ import annotations
 
+import io
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,12 +20,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import orjson
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import sentencepiece
 import xxhash
 
+from corpus import storage
+from corpus.accounts import write_json
 from corpus.assets import file_sha256
 from corpus.errors import UserError
 from corpus.overlap.job import FinishedRun
@@ -59,6 +61,7 @@ SETTINGS: dict[str, Any] = {
     "eos_id": 2,
     "pad_id": -1,
     "unk_surface": " \u2047 ",
+    "num_threads": 16,  # stands in the model, and changes nothing else
 }
 
 
@@ -71,7 +74,7 @@ class Sample:
 
 
 def train(
-    runs: Sequence[FinishedRun], weights: Mapping[str, float], settings: Tokenizer, output: Path, threads: int
+    runs: Sequence[FinishedRun], weights: Mapping[str, float], settings: Tokenizer, output: Path
 ) -> Sample:
     """Train a tokenizer.
 
@@ -80,7 +83,6 @@ def train(
         weights: of their sources; a source without one gives nothing.
         settings: the recipe's block.
         output: folder for the model and its manifest.
-        threads: of SentencePiece; the model does not depend on it.
 
     Raises:
         UserError: there is nothing to train on, or too little for so many pieces.
@@ -90,26 +92,25 @@ def train(
         sample = write_sample(runs, weights, settings, path)
         if not sum(sample.bytes.values()):
             raise UserError("there is no text of a source with a weight in the runs given")
-        prefix = Path(folder, "model")
         sentencepiece.set_random_generator_seed(settings.seed)
+        model = io.BytesIO()
         try:
-            sentencepiece.SentencePieceTrainer.train(
-                input=str(path),
-                model_prefix=str(prefix),
-                vocab_size=settings.vocab_size,
-                num_threads=threads,
-                minloglevel=2,
-                **SETTINGS,
-            )
+            with open(path, "rb") as lines:
+                sentencepiece.SentencePieceTrainer.train(
+                    # Not by file names: they would stand in the model.
+                    sentence_iterator=(line.rstrip(b"\n") for line in lines),
+                    model_writer=model,
+                    vocab_size=settings.vocab_size,
+                    minloglevel=2,
+                    **SETTINGS,
+                )
         except (RuntimeError, OSError) as error:
             raise UserError(
                 f"SentencePiece made no model of {settings.vocab_size:,} pieces from "
                 f"{sum(sample.bytes.values()):,} bytes: {error}; more text, or a smaller tokenizer.vocab_size"
             ) from error
-        output.mkdir(parents=True, exist_ok=True)
-        partial = output / f".{MODEL}.tmp"
-        partial.write_bytes(prefix.with_suffix(".model").read_bytes())
-        partial.replace(output / MODEL)
+        with storage.write(str(output / MODEL)) as f:
+            f.write(model.getvalue())
         manifest = {
             "runs": [[run.name, run.sha256] for run in runs],
             "weights": dict(sorted(weights.items())),
@@ -118,9 +119,7 @@ def train(
             "model_sha256": file_sha256(output / MODEL),
             "sentencepiece": version("sentencepiece"),
         }
-    (output / MANIFEST).write_bytes(
-        orjson.dumps(manifest, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS) + b"\n"
-    )
+    write_json(str(output), MANIFEST, manifest)
     return sample
 
 

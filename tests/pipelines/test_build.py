@@ -15,7 +15,7 @@ import pytest
 
 from corpus import recipe
 from corpus.registry import BUILDS
-from tests.builds import rows, sample_of
+from tests.builds import as_toml, rows, sample_of
 from tests.pipelines.conftest import COMMAND, ROOT, digests, llama_corpus
 
 _KILLS = 3
@@ -87,7 +87,7 @@ def test_new_thresholds_need_no_new_reading(runs: dict[str, Path], tmp_path: Pat
     raw = recipe.to_dict(recipe.load("sample"))
     raw["github"]["max_line_length"] = 60
     strict = tmp_path / "strict.toml"
-    strict.write_text(_toml(raw))
+    strict.write_text(as_toml(raw))
     read = {path: path.stat().st_mtime_ns for path in (run / "annotated").iterdir()}
 
     before = len(rows(run, "documents"))
@@ -125,14 +125,3 @@ def test_a_dry_run_says_what_would_be_done_and_does_nothing(tmp_path: Path) -> N
 def test_documents_have_one_schema(source: str, runs: dict[str, Path]) -> None:
     schemas = {pq.read_schema(path) for path in (runs[source] / "documents").rglob("*.parquet")}
     assert len(schemas) == 1
-
-
-def _toml(block: dict[str, object], path: str = "") -> str:
-    """Plain data as TOML; JSON's strings, numbers and lists are TOML's too."""
-    plain = {k: v for k, v in block.items() if not isinstance(v, dict)}
-    text = f"[{path}]\n" if path else ""
-    text += "".join(f"{json.dumps(k)} = {json.dumps(v)}\n" for k, v in plain.items())
-    for key, value in block.items():
-        if isinstance(value, dict):
-            text += _toml(value, f"{path}.{json.dumps(key)}".removeprefix("."))
-    return text
