@@ -47,6 +47,7 @@ PAGES = "pages"
 EXTRACT, ANNOTATE = "extract", "annotate"
 URL, LINE = "url", "line"
 VERSION = 1
+_BATCH_ROWS = 4_096
 # Fields of the block by what they shape, each list beside those before it.
 _OF_LINES = ("lines", "line_max_word", "end_marks", "line_words", "bad_words_rule")
 _OF_URLS = ("max_characters", "newest")
@@ -164,12 +165,12 @@ def index_lines(job: BuildJob, task: Task, writer: PartWriter) -> None:
 
 
 def read_pages(job: BuildJob, name: str, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
-    """The pages of a split, a row group at a time."""
+    """The pages of a split, some thousands at a time."""
     file = next(f for f in job.part(EXTRACT, name).files if f.path == f"{PAGES}/{name}.parquet")
     with open_part_file(job.root, file) as f:
         parquet = pq.ParquetFile(f)
         for group in range(parquet.num_row_groups):
-            yield from parquet.read_row_group(group, columns=columns).to_batches()
+            yield from parquet.read_row_group(group, columns=columns).to_batches(_BATCH_ROWS)
 
 
 def open_newest(job: BuildJob, name: str) -> NewestFilter | None:
