@@ -31,8 +31,7 @@ class Wikipedia:
     languages: list[str] = Field(default_factory=lambda: list(LANGUAGES), min_length=1)
     license: str = "CC-BY-SA-3.0"  # of the text; of dumps since June 2023 CC-BY-SA-4.0
     page_bytes: int = Field(default=8 << 20, gt=0)  # wikitext of a page; MediaWiki itself allows 2 MiB
-    # Beyond a limit markup is text: what no page that people wrote has.
-    nesting: int = Field(default=100, gt=0)  # of templates, of tables and of links, each
+    nesting: int = Field(default=200, gt=0)  # templates, tables and links open at a time; beyond it a reason
     min_characters: int = Field(default=100, ge=0)  # code points without the title
     list_mark: str = "* "  # before items of lists; "" as HF
     # Sections of notes, sources and external links: without their hyperlinks hardly more than labels.

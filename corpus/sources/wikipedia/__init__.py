@@ -59,7 +59,7 @@ def stages(job: BuildJob) -> tuple[Stage, ...]:
     from corpus.sources.wikipedia import cited
 
     first = extract.stage(SOURCE)
-    return (first, *cited.stages(), *closing_stages(SOURCE, annotated=first.name))
+    return (first, *cited.stages(), *closing_stages(job, annotated=first.name))
 
 
 SOURCE = BuildSource(

@@ -16,12 +16,11 @@ from corpus.sources.wikipedia.site import languages
 from corpus.urls import normalize_url
 
 # Up to what ends an address in wikitext (MediaWiki, Parser.php, EXT_LINK_URL_CLASS) or a parameter.
-_URL = re.compile(
-    r"""(?:https?:)?(?<![:\w])//[^\s\[\]<>"{}|\x00-\x20]+|https?://[^\s\[\]<>"{}|\x00-\x20]+""", re.IGNORECASE
-)
+_URL = re.compile(r"""(?:https?:|(?<=\[))//[^\s\[\]<>"{}|\x00-\x20]+""", re.IGNORECASE)
 _PARAMETER = re.compile(
     r"""\|[^=|{}\[\]]{1,60}=\s*((?:https?:)?//[^\s\[\]<>"{}|\x00-\x20]+)""", re.IGNORECASE
 )
+_COMMENT = re.compile("<!--.*?(?:-->|$)", re.DOTALL)
 _TRAILING = ",;.:!?'"
 _ENGLISH = "en"
 
@@ -34,7 +33,10 @@ def cited_urls(references: Sequence[str], shown: str, language: str) -> list[str
         shown: the page without them.
         language: whose names of citation templates are known, beside English ones.
     """
-    found = [match[0] for reference in references for match in _URL.finditer(reference)]
+    found = []
+    for reference in references:
+        text = _COMMENT.sub("", reference) if "<!--" in reference else reference
+        found += [match[0] for match in _URL.finditer(text)]
     for template in _citation(language).finditer(shown):
         found += [match[1] for match in _PARAMETER.finditer(template[1])]
     urls: dict[str, None] = {}
@@ -47,6 +49,7 @@ def cited_urls(references: Sequence[str], shown: str, language: str) -> list[str
 
 def _trimmed(address: str) -> str:
     """Without what ends a sentence, and a bracket that was opened before it (as MediaWiki)."""
+    address = f"https:{address}" if address.startswith("//") else address
     address = html.unescape(address) if "&" in address else address
     trailing = _TRAILING if "(" in address else _TRAILING + ")"
     return address.rstrip(trailing)

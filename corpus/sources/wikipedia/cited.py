@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from isal import igzip, isal_zlib
 
-from corpus.build.decide import annotated_file, parts_of
+from corpus.build.decide import annotated_file
 from corpus.build.job import BuildJob
 from corpus.parts import Part, PartWriter, open_part_file
 from corpus.stages import Stage, Task
@@ -37,7 +37,7 @@ def stages() -> tuple[Stage, ...]:
     """The stages, to come after `extract`."""
     libraries = ("isal",)
     return (
-        Stage(_CITED, parts_of(_EXTRACT), write_part, aligned=(_EXTRACT,), libraries=libraries),
+        Stage(_CITED, _parts_of_extract, write_part, aligned=(_EXTRACT,), libraries=libraries),
         Stage("cited_list", _one, write_list, needs=(_CITED,), libraries=libraries),
     )
 
@@ -45,7 +45,7 @@ def stages() -> tuple[Stage, ...]:
 def write_part(job: BuildJob, task: Task, writer: PartWriter) -> None:
     """The addresses of one annotated part. Counter: ``urls``."""
     distinct: set[str] = set()
-    with open_part_file(job.root, annotated_file(job, _EXTRACT, task.name)) as f:
+    with open_part_file(job.root, annotated_file(job.part(_EXTRACT, task.name))) as f:
         for batch in pq.ParquetFile(f).iter_batches(batch_size=_BATCH_ROWS, columns=[COLUMN]):
             distinct.update(pc.list_flatten(batch.column(0)).to_pylist())
     with writer.file(f"{FOLDER}/{task.name}{_ENDING}") as out:
@@ -59,6 +59,10 @@ def write_list(job: BuildJob, task: Task, writer: PartWriter) -> None:
         merged = (line for line, _ in itertools.groupby(heapq.merge(*lists)))
         with writer.file(f"{FOLDER}/urls{_ENDING}") as out:
             writer.tally.count("urls", _write(out, merged))
+
+
+def _parts_of_extract(job: BuildJob) -> list[Task]:
+    return [Task(part.name) for part in job.parts(_EXTRACT)]
 
 
 def _one(job: BuildJob) -> list[Task]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from corpus.sources.wikipedia.markup import GAP, MARKS, NOTHING
+from corpus.sources.wikipedia.markup import GAP, MARKS, NOTHING, TooNested
 from corpus.sources.wikipedia.site import CATEGORY, FILE, MEDIA, Site, fold, wiki_codes
 
 # Protocols of MediaWiki's that stand in articles (includes/DefaultSettings.php, $wgUrlProtocols).
@@ -31,47 +31,55 @@ def resolve(text: str, site: Site, nesting: int) -> str:
     Args:
         text: wikitext without templates and tables; may have marks.
         site: whose namespaces prefixes name.
-        nesting: of links in links; beyond it brackets are removed and what they hold stays.
+        nesting: of links in links.
+
+    Raises:
+        TooNested: more than `nesting` are open at a time.
     """
     out: list[str] = []
     stack: list[tuple[int, int, int]] = []  # kind, index in `out`, position in `text`
     position = 0
+    line_end = -1  # the last so far
+    links = 0  # on the stack, files too
     for match in _TOKEN.finditer(text):
         start, end = match.span()
         out.append(text[position:start])
+        line_end = max(line_end, text.rfind("\n", position, start))
         position = end
         target, ends = match[1], match[2]
         if target is not None:
             removed = _is_removed(target, site)
             if ends == "]]":
                 out.append(GAP if removed else _shown(target))
-            elif len(stack) < nesting and (removed or ends == "|"):
+            elif removed or ends == "|":
                 stack.append((_FILE if removed else _LINK, len(out), end))
+                links += 1
                 if ends == "|" and not removed and text.startswith("]]", end):
                     out.append(_without_qualifier(target))  # [[Ajax (myth)|]]
                 out.append(NOTHING)  # italics of the label are not those of the text around it
-            elif ends is None:
+            else:
                 out.append(target)
         elif match[3] is not None:
-            if len(stack) < nesting:
-                stack.append((_EXTERNAL, len(out), end))
-        elif match[0] == "]]" and any(kind != _EXTERNAL for kind, _, _ in stack):
-            while True:
+            stack.append((_EXTERNAL, len(out), end))
+        elif match[0] == "]]" and links:
+            links -= 1
+            kind = _EXTERNAL
+            while kind == _EXTERNAL:  # those that are not closed
                 kind, index, _ = stack.pop()
-                if kind == _FILE:
-                    out[index:] = [GAP]
-                elif kind == _LINK:
-                    out.append(NOTHING)
-                if kind != _EXTERNAL:
-                    break
+            if kind == _FILE:
+                out[index:] = [GAP]
+            else:
+                out.append(NOTHING)
         elif stack and stack[-1][0] == _EXTERNAL:
             _, index, opened = stack.pop()
-            if text.find("\n", opened, start) >= 0:
+            if line_end >= opened:
                 out.append(match[0])
             elif opened == start:
                 out[index:] = [GAP]  # shown as a number alone
         elif match[0] == "]":
             out.append("]")
+        if len(stack) > nesting:
+            raise TooNested
     out.append(text[position:])
     return "".join(out)
 

@@ -56,6 +56,10 @@ class Shown:
     references: list[str] = field(default_factory=list)
 
 
+class TooNested(Exception):
+    """Markup in markup, or left open, beyond the recipe's limit: what no page that people read has."""
+
+
 class _Finder:
     """Finds the next match of patterns from rising positions; no stretch is searched twice by a pattern."""
 
@@ -150,6 +154,9 @@ def remove_templates(text: str, nesting: int) -> str:
     """Remove ``{{…}}`` and ``{{{…}}}``; braces without a partner go alone.
 
     Runs of braces are matched as by MediaWiki: three or two at a time, from the innermost out.
+
+    Raises:
+        TooNested: more than `nesting` are open at a time.
     """
     out: list[str] = []
     stack: list[tuple[int, int]] = []  # index in `out` of the braces, and how many they are
@@ -160,8 +167,9 @@ def remove_templates(text: str, nesting: int) -> str:
         position = end
         count = end - start
         if text[start] == "{":
-            if len(stack) < nesting:
-                stack.append((len(out), count))
+            if len(stack) == nesting:
+                raise TooNested
+            stack.append((len(out), count))
             out.append("")
             continue
         if count == 3 and stack and stack[-1][1] == 2 and text[start - 1] == "|":
@@ -185,14 +193,18 @@ def remove_tables(text: str, nesting: int) -> str:
     """Remove ``{| … |}`` and ``table`` elements, the inner with the outer.
 
     One that is not closed goes up to the next heading, as MediaWiki would show the rest of the page in it.
+
+    Raises:
+        TooNested: more than `nesting` are open at a time.
     """
     spans: list[tuple[int, int]] = []
     stacks: dict[bool, list[int]] = {True: [], False: []}
     for match in _TABLE.finditer(text):
         stack = stacks[match[1] is not None or match[2] is not None]
         if match[1] or match[3]:
-            if len(stack) < nesting:
-                stack.append(match.start())
+            if len(stack) == nesting:
+                raise TooNested
+            stack.append(match.start())
         else:
             spans.append((stack.pop() if stack else match.start(), match.end()))
     if stacks[True] or stacks[False]:

@@ -29,6 +29,7 @@ from corpus.build.source import FileRange, ReadContext
 from corpus.schema import document_id
 from corpus.settings.wikipedia import Wikipedia
 from corpus.sources.wikipedia.citations import cited_urls
+from corpus.sources.wikipedia.markup import TooNested
 from corpus.sources.wikipedia.pages import Page, Unreadable, pages
 from corpus.sources.wikipedia.site import ARTICLE, BadHead, Site, languages, read_site
 from corpus.sources.wikipedia.streams import chunks, head_of
@@ -37,7 +38,8 @@ from corpus.tally import BadRecord, Tally
 
 NAME = "wikipedia"
 FIELDS = (
-    # `language`: not one of the recipe's; `project`: no Wikipedia; `empty`: nothing is left of it.
+    # `language`: not one of the recipe's; `project`: no Wikipedia; `nesting`: markup beyond the limit;
+    # `empty`: nothing is left of it.
     pa.field("wikipedia_v1_reason", pa.string()),
     pa.field("wikipedia_v1_page", pa.int64()),
     pa.field("wikipedia_v1_revision", pa.int64()),
@@ -63,6 +65,9 @@ def read(part: FileRange, context: ReadContext, tally: Tally) -> Iterator[pa.Rec
     """
     settings: Wikipedia = context.settings
     rows = DocumentRows(NAME, FIELDS, context.batch_bytes)
+    if part.file.size == 0:
+        _count_bad(tally, part, Unreadable(-1, "empty_file", "a file of 0 bytes", b""))
+        return
     try:
         site = read_site(head_of(part.file, context.limits), part.file.name)
     except BadHead as error:
@@ -157,7 +162,10 @@ class _Articles:
             "wikipedia_v1_reason": self._reason,
         }
         if self._reason is None:
-            cleaned = clean(wikitext, self._site, self._settings, self._dropped)
+            try:
+                cleaned = clean(wikitext, self._site, self._settings, self._dropped)
+            except TooNested:
+                return row | {"wikipedia_v1_reason": "nesting"}
             body = cleaned.text.strip()
             if body:
                 row["text"] = f"{title}\n\n{body}" if self._settings.title else body

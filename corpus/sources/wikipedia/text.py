@@ -53,6 +53,9 @@ def clean(wikitext: str, site: Site, settings: Wikipedia, dropped: frozenset[str
         site: the wiki it is of.
         settings: the recipe's block.
         dropped: headings, in lower case, of sections that are left out.
+
+    Raises:
+        TooNested: markup in markup beyond the block's limit.
     """
     shown = markup.show(MARKS.sub("", wikitext))
     text = markup.remove_templates(shown.text, settings.nesting)

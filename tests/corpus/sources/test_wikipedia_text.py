@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corpus.settings.wikipedia import Wikipedia
-from corpus.sources.wikipedia.markup import MARKS
+from corpus.sources.wikipedia.markup import MARKS, TooNested
 from corpus.sources.wikipedia.site import Site, languages, read_site
 from corpus.sources.wikipedia.text import clean
 from tests.corpus.sources.wikipedia_dumps import head
@@ -195,7 +195,6 @@ def test_sections_without_running_text_are_dropped_with_those_below() -> None:
 def test_switches() -> None:
     settings = dataclasses.replace(PLAIN, list_mark="", close_gaps=False)
     assert text("* a ({{x}}) {{y}}, b", settings=settings) == "a () , b"
-    assert text("[[a|[[b|c]]]]", settings=dataclasses.replace(PLAIN, nesting=1)) == "c"
 
 
 # fmt: off
@@ -205,6 +204,14 @@ PIECES = [
     "[http://a ", "__TOC__",
 ]
 # fmt: on
+@pytest.mark.parametrize("markup", ["{{a|", "{|\n", "[[a|", "[[File:a|", "[http://a "])
+def test_markup_in_markup_has_a_limit(markup: str) -> None:
+    few = dataclasses.replace(PLAIN, nesting=10)
+    text(markup * 10, settings=few)
+    with pytest.raises(TooNested):
+        text(markup * 11, settings=few)
+
+
 MARKUP = st.lists(st.sampled_from(PIECES), max_size=60).map("".join)
 
 
@@ -268,8 +275,9 @@ def test_time_is_that_of_the_length(name: str) -> None:
     """Eight times the length of markup at its worst: far less than the 64 times of squares."""
     bomb = BOMBS[name]
     took = []
+    unbounded = dataclasses.replace(PLAIN, nesting=1 << 30)
     for part in (bomb[: len(bomb) // 8], bomb):
         start = time.process_time()
-        text(part, "sr")
+        text(part, "sr", unbounded)
         took.append(time.process_time() - start)
     assert took[1] < max(25 * took[0], 1.0), took
