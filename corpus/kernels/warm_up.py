@@ -12,6 +12,7 @@ from corpus.kernels.arrow_text import text_buffers
 from corpus.kernels.fasttext import FasttextKernel
 from corpus.kernels.fasttext_words import new_cache
 from corpus.kernels.kenlm_probing import FIXED, SANITY, ProbingModel
+from corpus.kernels.langdetect import Profiles, Stream, hash_table, probabilities
 from corpus.kernels.language_model_text import normalize_for_language_model
 from corpus.kernels.lines import assemble, scan
 from corpus.kernels.minhash import Permutations, band_keys, signatures
@@ -33,6 +34,7 @@ def warm_up() -> None:
     assemble(text, lines, lines.candidate)
     normalize_for_language_model(text)
     _rules(pa.array(["One two. One two."]))
+    _languages()
     keys, flags = np.arange(2, dtype=np.uint64), np.zeros(2, bool)
     Lookup(keys)(keys)
     Lookup(keys).claim(keys, flags, True)
@@ -71,6 +73,14 @@ def _ngrams() -> bytes:
     header = SANITY + struct.pack(f"{FIXED}3Q", 3, 1.5, 0, True, 0, 0, 0, 0)
     size = 8 + 12 + 8 + 16 + 12  # the vocabulary's version and size; one entry of each table
     return header + bytes(-len(header) % 8 + size) + b"<unk>\0"
+
+
+def _languages() -> None:
+    """langdetect with two languages and one n-gram, which one of them has."""
+    slots, rows = hash_table(np.array([97], np.uint64))
+    normal, upper = np.arange(128, dtype=np.uint32), np.zeros(128, bool)
+    profiles = Profiles(slots, rows, np.array([[1.0, 0.0]]), normal, upper)
+    probabilities(np.array([97], np.uint32), profiles, Stream(np.zeros(256, np.uint64), np.zeros((256, 2))))
 
 
 def _rules(text: pa.StringArray) -> None:
