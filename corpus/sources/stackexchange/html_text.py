@@ -16,6 +16,7 @@ import numpy as np
 from numba import njit
 
 from corpus.kernels.arrays import Bytes, Int, Ints, Keys, Positions
+from corpus.sources.stackexchange.blocks_of_eight import below_space, equal, load, store
 from corpus.sources.stackexchange.entities import LONGEST_NAME
 from corpus.sources.stackexchange.markup import (
     BREAK,
@@ -34,6 +35,7 @@ from corpus.sources.stackexchange.values import put_code_point
 
 _AMP, _SEMICOLON, _HASH, _LESS, _GREATER, _SLASH, _BANG, _QUESTION = b"&;#<>/!?"
 _QUOTE, _APOS, _EQUAL, _NEWLINE, _RETURN, _TAB, _SPACE, _DASH = b"\"'=\n\r\t -"
+_SPACE_BYTE, _LESS_BYTE, _AMP_BYTE, _8, _63 = (np.uint64(n) for n in (_SPACE, _LESS, _AMP, 8, 63))
 _REPLACEMENT = 0xFFFD
 _BEYOND = 0x110000
 _MULTIPLIER = np.uint64(MULTIPLIER)
@@ -319,18 +321,21 @@ def html_to_text(
 @njit(nogil=True, cache=True)
 def _copy(data: Bytes, p: Int, end: Int, out: Bytes, w: Int) -> tuple[Int, Int]:
     """Copy words with one space between them, as far as there is nothing else; where both ends are then."""
+    while p + 8 <= end:
+        word = load(data, p)
+        spaces = equal(word, _SPACE_BYTE)
+        if below_space(word) | equal(word, _LESS_BYTE) | equal(word, _AMP_BYTE) | (spaces & (spaces >> _8)):
+            break
+        store(out, w, word)
+        size = 7 if spaces >> _63 else 8  # what follows the last byte, a space, is not known yet
+        w += size
+        p += size
     while p < end:
         c = data[p]
         if c > _SPACE:
             if c in (_LESS, _AMP):
                 break
-        elif (
-            c != _SPACE
-            or p + 1 == end
-            or data[p + 1] <= _SPACE
-            or data[p + 1] == _LESS
-            or data[p + 1] == _AMP
-        ):
+        elif c != _SPACE or p + 1 == end or data[p + 1] <= _SPACE or data[p + 1] in (_LESS, _AMP):
             break
         out[w] = c
         w += 1

@@ -65,7 +65,7 @@ def stages(job: BuildJob) -> tuple[Stage, ...]:
         JOIN, _groups, _join, needs=(EXTRACT, SITES), settings=_joining, version=job.source.version,
         libraries=("pyarrow", "orjson"), folder=ANNOTATED,
     )  # fmt: skip
-    return (extract, sites, join, *closing_stages(job.source, annotated=JOIN))
+    return (extract, sites, join, *closing_stages(job, annotated=JOIN))
 
 
 def _reading(job: BuildJob) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import numpy as np
 from numba import njit
 
 from corpus.kernels.arrays import Bytes, Int
+from corpus.sources.stackexchange.blocks_of_eight import HIGH, below_space, equal, load, store
 
 # Why a value cannot be decoded.
 GOOD, NOT_UTF8, BAD_CHARACTER, BAD_REFERENCE = range(4)
@@ -23,6 +24,7 @@ REASONS = {
 }
 
 _AMP, _SEMICOLON, _HASH, _X = b"&;#x"
+_AMPERSAND = np.uint64(_AMP)
 _REFERENCE = 12  # bytes between & and ; at most: zeros may lead, within reason
 
 
@@ -142,6 +144,15 @@ def decode_value(data: Bytes, start: Int, end: Int, out: Bytes) -> tuple[Int, In
     p: Int = start
     w: Int = 0
     while p < end:
+        while p + 8 <= end:
+            word = load(data, p)
+            if (below_space(word) | equal(word, _AMPERSAND) | word) & HIGH:
+                break
+            store(out, w, word)
+            w += 8
+            p += 8
+        if p == end:
+            break
         c = data[p]
         if 0x20 <= c < 0x80 and c != _AMP:
             out[w] = c
