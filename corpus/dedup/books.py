@@ -26,6 +26,7 @@ from dataclasses import dataclass
 import numpy as np
 from datasketch import MinHash
 
+from corpus.dedup.book_pairs import distinct
 from corpus.kernels.arrays import Keys
 from corpus.kernels.book_shingles import Words32, chunk_signatures, chunk_starts, shingle_hashes
 from corpus.kernels.minhash import band_keys
@@ -56,7 +57,7 @@ class Sketcher:
         bands, few, rows = self._settings.bands, self._settings.passage_bands, self._settings.rows
         found, passages = self.signatures(hashes)
         keys = (band_keys(found, bands, rows), band_keys(passages[:, : few * rows], few, rows))
-        return Sketch(_distinct(hashes), _distinct(np.concatenate([k.ravel() for k in keys])))
+        return Sketch(distinct(hashes), distinct(np.concatenate([k.ravel() for k in keys])))
 
     def hashes(self, text: str) -> Keys:
         """The hashes of a text's shingles in their order."""
@@ -71,11 +72,3 @@ class Sketcher:
         of_passages = chunk_signatures(hashes, passages, self._a, self._b)
         of_chunks = np.minimum.reduceat(of_passages, np.searchsorted(passages, chunks), axis=0)
         return np.concatenate([of_chunks.min(axis=0, keepdims=True), of_chunks]), of_passages
-
-
-def _distinct(values: Keys) -> Keys:
-    """Ascending, each once; several times faster than `np.unique`, which hashes."""
-    ordered = np.sort(values)
-    first = np.ones(len(ordered), bool)
-    first[1:] = ordered[1:] != ordered[:-1]
-    return ordered[first]

@@ -68,11 +68,11 @@ def stages(job: BuildJob) -> tuple[Stage, ...]:
 
     settings: Books = job.settings
     if settings.overlap is None:
-        return usual_stages(SOURCE)
+        return usual_stages(job)
     return (
         extract_stage(SOURCE),
         *near_duplicates.stages(),
-        *closing_stages(SOURCE, annotated="extract", verdicts=(near_duplicates.CLUSTERS,)),
+        *closing_stages(job, annotated="extract", verdicts=(near_duplicates.CLUSTERS,)),
     )
 
 

@@ -109,21 +109,22 @@ def _cluster_tasks(job: BuildJob) -> list[Task]:
 
 
 def _pair(job: BuildJob, task: Task, writer: PartWriter) -> None:
-    """Counters: ``pairs`` (distinct in this bucket), ``capped`` (keys that more books share than allowed)."""
+    """Counters: ``pairs`` (written, some of them repeatedly), ``capped`` (keys that too many books share)."""
     bucket, buckets = task.payload
     tables = [exchange.read(job.root, file, bucket) for file in files_of(job.parts(SKETCH), ".keys")]
     rows = pa.concat_tables([KEYS.empty_table(), *tables])
     del tables
     keys, books, shingles = (np.asarray(rows.column(name)) for name in KEYS.names)
-    found, capped = pairs(keys, books, shingles, overlap_of(job).max_bucket)
-    writer.tally.count("pairs", len(found))
+    batches, capped = pairs(keys, books, shingles, overlap_of(job).max_bucket)
     writer.tally.count("capped", capped)
     with (
         writer.file(f"{PAIRS}/{task.name}.pairs") as f,
         exchange.ExchangeWriter(f, _PAIRS, buckets) as out,
     ):
-        table = pa.table({"a": found[:, 0], "b": found[:, 1]}, schema=_PAIRS)
-        out.add(table, found[:, 0].astype(np.uint64) * _SPREAD)
+        for found in batches:
+            writer.tally.count("pairs", len(found))
+            table = pa.table({"a": found[:, 0], "b": found[:, 1]}, schema=_PAIRS)
+            out.add(table, found[:, 0].astype(np.uint64) * _SPREAD)
 
 
 def _verify(job: BuildJob, task: Task, writer: PartWriter) -> None:

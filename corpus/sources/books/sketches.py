@@ -214,7 +214,7 @@ def _candidates(job: BuildJob, name: str) -> Iterator[tuple[int, dict[str, Any]]
     wanted = ["id", "text", *(name for name, _ in PREFERENCE), reason_column(job.source)]
     wanted += [check.column for check in job.source.checks(job.settings)]
     start = 0
-    with open_part_file(job.root, annotated_file(job, EXTRACT, name)) as f:
+    with open_part_file(job.root, annotated_file(job.part(EXTRACT, name))) as f:
         batches = pq.ParquetFile(f).iter_batches(_TEXT_ROWS, columns=list(dict.fromkeys(wanted)))
         for batch in batches:
             own = own_reasons(batch, job.source)
