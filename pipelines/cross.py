@@ -28,7 +28,7 @@ nothing is looked for that is only nearly the same."""
 
 _DECONTAMINATE_EPILOG = """examples:
   llama-corpus decontaminate runs/c4 runs/commoncrawl --evaluations evals/ --output runs/hits
-      where 13 words of an evaluation stand in documents: hits/*.parquet, report/report.parquet
+      where 13 words of an evaluation stand in documents: found/*.parquet, report/report.parquet
   llama-corpus decontaminate runs/c4 --evaluations evals/gsm8k/test.jsonl --fields answer --output runs/gsm8k
   llama-corpus decontaminate runs/c4 --evaluations evals/ --ngram auto --remove --output runs/clean
       also runs/clean/c4/removals.txt, a removal list for the recipe (then `llama-corpus redecide runs/c4`),

@@ -88,7 +88,7 @@ def print_hits(job: OverlapJob, tables: Tables, counters: dict[str, int]) -> Non
         if name in counters or name == "matched":
             print(f"{what:<28}{counters.get(name, 0):>12,}")
     print(f"\nwritten below {job.root}:")
-    print("  hits/*.parquet            each n-gram found: document, evaluation, item, field, place")
+    print("  found/                    each n-gram found: document, evaluation, item, field, place")
     print("  report/report.parquet     the table above, also by field of the items")
     if job.decontaminate.remove:
         print("  RUN/removals.txt          ids, a removal list for the recipe of the run (then: redecide)")

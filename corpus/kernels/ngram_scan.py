@@ -27,6 +27,7 @@ _BASIS = np.uint64(0xCBF29CE484222325)
 _PRIME = np.uint64(0x100000001B3)
 _BASE = np.uint64(0x9E3779B185EBCA87)  # odd, so that no word's bits are shifted out
 _BITS_PER_KEY = 16  # with two bits a key some 1.5 % of all n-grams pass by chance
+_BYTES_PER_CANDIDATE = 256  # of text; some three times as many as pass by chance
 _SLICE = 1 << 16  # n-grams looked at together
 _6, _12, _63 = np.uint64(6), np.uint64(12), np.uint64(63)
 
@@ -101,7 +102,7 @@ def scan(text: pa.StringArray, sieve: Sieve) -> Candidates:
         TypeError, pyarrow.ArrowInvalid: see `text_buffers`.
     """
     data, offsets, valid = text_buffers(text)
-    room = 1024
+    room = 1024 + int(offsets[-1] - offsets[0]) // _BYTES_PER_CANDIDATE  # else it is scanned once more
     while True:
         out = np.empty((4, room), np.int64)
         keys = np.empty(room, np.uint64)

@@ -5,8 +5,8 @@ Steps, each of parts; the first is made before the others, from files of the use
     evaluations  the n-grams (`corpus.overlap.ngrams`)
     scan         a file of documents → ``scan/NAME.matches.parquet``: every match; and ``….counts.parquet``
     count        all counts → ``count/all.parquet``: in how many documents each n-gram is
-    hits         the matches of a file → ``hits/NAME.parquet``; to remove, ``hits/NAME.outcomes.parquet`` and
-                 the pieces that stay, ``RUN/documents/….parquet`` (`corpus.overlap.hits`)
+    hits         the matches of a file → ``found/NAME.parquet``; to remove, ``outcomes/NAME.parquet`` and the
+                 pieces that stay, ``RUN/documents/….parquet`` (`corpus.overlap.hits`)
     lists        to remove: a run → ``RUN/removals.txt``
     report       ``report/report.parquet`` (`corpus.overlap.report`)
 

@@ -20,6 +20,7 @@ from corpus.overlap.spans import remains
 from corpus.parts import PartWriter
 from corpus.schema import DOCUMENT, document_id
 
+FOUND, _OUTCOMES = "found", "outcomes"  # folders
 MATCH = pa.schema(
     [
         pa.field("id", pa.string(), nullable=False),
@@ -74,7 +75,7 @@ def write_hits(job: OverlapJob, task: Task, writer: PartWriter) -> None:
     writer.tally.count("spared", int(spared.sum()))
     matches = matches.append_column("documents", pa.array(common)).append_column("spared", pa.array(spared))
     hits = _with_places(matches, read_tables(job), job.runs[task.shard.run].source)
-    with writer.parquet(f"hits/{task.name}.parquet", HIT) as sink:
+    with writer.parquet(f"{FOUND}/{task.name}.parquet", HIT) as sink:
         for batch in hits.to_batches(65_536):
             sink.write(batch)
     writer.tally.count("hits", hits.num_rows)
@@ -117,7 +118,7 @@ def _remove(job: OverlapJob, name: str, shard: Shard, matches: pa.Table, writer:
         return
     folder = f"{job.runs[shard.run].name}/"
     with (
-        writer.parquet(f"hits/{name}.outcomes.parquet", OUTCOME) as outcomes,
+        writer.parquet(f"{_OUTCOMES}/{name}.parquet", OUTCOME) as outcomes,
         writer.parquet(folder + shard.file.path, PIECE) as pieces,
     ):
         for batch in read_documents(job, shard, PIECE.names):
@@ -168,8 +169,9 @@ def write_list(job: OverlapJob, task: Task, writer: PartWriter) -> None:
     for shard_task in shard_tasks(job):
         assert shard_task.shard is not None
         part = job.part("hits", shard_task.name)
-        if shard_task.shard.run == number and part.file(".outcomes.parquet"):
-            ids += read_part(job.root, part, ".outcomes.parquet").column("id").to_pylist()
+        outcomes = f"{_OUTCOMES}/{shard_task.name}.parquet"
+        if shard_task.shard.run == number and part.file(outcomes):
+            ids += read_part(job.root, part, outcomes).column("id").to_pylist()
     with writer.file(f"{task.name}/removals.txt", rows=lambda: len(ids)) as f:
         f.write("".join(f"{id_}\n" for id_ in sorted(ids)).encode())
     writer.tally.count("out", len(ids))

@@ -203,17 +203,19 @@ class NgramIndex:
         """
         data, offsets, _ = text_buffers(text)
         candidates = scan(text, self._sieve)
-        low = np.searchsorted(self._keys, candidates.key, "left")
-        high = np.searchsorted(self._keys, candidates.key, "right")
+        low = np.searchsorted(self._keys, candidates.key)
+        known = np.flatnonzero(low < len(self._keys))
+        known = known[self._keys[low[known]] == candidates.key[known]]
+        high = np.searchsorted(self._keys, candidates.key[known], "right")
         rows = []
-        for c in np.flatnonzero(high > low).tolist():
+        for c, stop in zip(known.tolist(), high.tolist(), strict=True):
             document = int(candidates.document[c])
             first = int(offsets[document])
             start, end = first + int(candidates.start[c]), first + int(candidates.end[c])
             spelled = " ".join(word.text for word in words(data[start:end].tobytes().decode()))
             rows += [
                 (document, gram, start, end)
-                for gram in range(int(low[c]), int(high[c]))
+                for gram in range(int(low[c]), stop)
                 if self._texts[gram].as_py() == spelled
             ]
         documents, grams, starts, ends = np.array(rows, np.int64).reshape(-1, 4).T

@@ -238,7 +238,7 @@ def cleaned(planted: Path) -> Path:
 
 
 def _hits(output: Path) -> list[dict[str, Any]]:
-    return [row for path in sorted((output / "hits").glob("*-[0-9]*[0-9].parquet")) for row in _table(path)]
+    return [row for path in sorted((output / "found").glob("*.parquet")) for row in _table(path)]
 
 
 def test_every_planted_ngram_is_a_hit_with_its_place(planted: Path, cleaned: Path) -> None:
@@ -282,7 +282,7 @@ def test_removal_follows_gpt_3(planted: Path, cleaned: Path) -> None:
     assert _list(cleaned / "c4/removals.txt") == ids_of("c4", 0, 1, 2, 3)
     outcomes = {
         row["id"]: (row["outcome"], row["pieces"])
-        for path in (cleaned / "hits").glob("*.outcomes.parquet")
+        for path in (cleaned / "outcomes").glob("*.parquet")
         for row in _table(path)
     }
     assert outcomes == {
