@@ -102,7 +102,9 @@ def _run(work: BuildJob, splits: int, args: argparse.Namespace, beam_args: list[
     plan = [StagePlan(stage.name, splits if _by_split(stage) else 0) for stage in stages]
     with Progress(work.root, plan):
         runners.run(lambda p: stage_graph.build(p, work, args.until), args.runner, args.workers, beam_args)
-    console.print_summary(work.root, work.recipe, finish.finish(work, args.until))
+    used = work.recipe.demonstration and work.model_hashes
+    counters = finish.finish(work, args.until)
+    console.print_summary(work.root, counters, "document", work.recipe.name if used else "")
 
 
 def _by_split(stage: Stage) -> bool:

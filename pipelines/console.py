@@ -14,7 +14,7 @@ from corpus.crawl.estimate import Volume, estimate
 from corpus.crawl.finish import planned_names
 from corpus.crawl.job import FOLDERS, CrawlJob, duplicate_scopes, needed_assets, scopes, stages_until
 from corpus.inputs import Split
-from corpus.recipe import Recipe, digest, to_dict
+from corpus.recipe import digest, to_dict
 
 _SHOWN = 12
 
@@ -77,8 +77,13 @@ def print_build_plan(job: BuildJob, splits: Sequence[BuildSplit], until: str) ->
             break
 
 
-def print_summary(root: str, recipe: Recipe, counters: dict[str, int], unit: str = "document") -> None:
-    """The account of a run: what came in and what became of it, rule by rule."""
+def print_summary(root: str, counters: dict[str, int], unit: str, demonstration: str) -> None:
+    """The account of a run: what came in and what became of it, rule by rule.
+
+    Args:
+        unit: what is counted, in the singular.
+        demonstration: name of the recipe, if it is for demonstration and models were used.
+    """
     total = max(counters.get("in", 0), 1)
     print(f"\n{unit + 's in':<28}{counters.get('in', 0):>12,}")
     for name in ("bad", "merged", "rejected", "kept"):
@@ -101,8 +106,8 @@ def print_summary(root: str, recipe: Recipe, counters: dict[str, int], unit: str
         names = [n for n in folder.split() if storage.find(storage.join(root, n.rstrip("/")))]
         if names:
             print(f"  {' '.join(names):<26}{what}")
-    if recipe.demonstration:
-        print(f"\nNOTE: the models of recipe {recipe.name!r} are for demonstration only.")
+    if demonstration:
+        print(f"\nNOTE: the models of recipe {demonstration!r} are for demonstration only.")
 
 
 def _size(n: int) -> str:

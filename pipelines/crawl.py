@@ -178,7 +178,8 @@ def _run(work: CrawlJob, splits: Sequence[Split], args: argparse.Namespace, beam
         runners.run(
             lambda p: crawl_filter.build(p, work, splits, args.until), args.runner, args.workers, beam_args
         )
-    console.print_summary(work.root, work.recipe, finish.finish(work, splits, args.until), "page")
+    counters = finish.finish(work, splits, args.until)
+    console.print_summary(work.root, counters, "page", work.recipe.name if work.recipe.demonstration else "")
 
 
 def _decide(
@@ -199,7 +200,8 @@ def _decide(
         args.workers,
         beam_args,
     )
-    console.print_summary(work.root, work.recipe, finish.finish(work, splits, args.until), "page")
+    counters = finish.finish(work, splits, args.until)
+    console.print_summary(work.root, counters, "page", work.recipe.name if work.recipe.demonstration else "")
 
 
 def _remove_stage(root: str, stage: str) -> None:

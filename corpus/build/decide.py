@@ -21,7 +21,7 @@ from corpus.build.extract import reason_column
 from corpus.build.job import BuildJob
 from corpus.build.source import BuildSource
 from corpus.decide import Removals, first_failed, uniform
-from corpus.parts import PartFile, PartWriter, open_part_file
+from corpus.parts import Part, PartFile, PartWriter, open_part_file
 from corpus.recipe import digest
 from corpus.schema import DECISION
 from corpus.stages import Stage, Task
@@ -31,7 +31,7 @@ FOLDER = "decisions"
 _BATCH_ROWS = 65_536
 
 
-def stage(source: BuildSource, annotated: str, verdict_stages: tuple[str, ...]) -> Stage:
+def stage(annotated: str, verdict_stages: tuple[str, ...]) -> Stage:
     """The stage, for documents that lie in the parts of stage `annotated`."""
     return Stage(
         name=NAME,
@@ -63,9 +63,6 @@ class _Tasks:
         return [Task(part.name) for part in job.parts(self._earlier)]
 
 
-parts_of = _Tasks
-
-
 class _Work:
     """Decide every row of an annotated part.
 
@@ -83,7 +80,7 @@ class _Work:
         others = _first_verdicts(found)
         start = 0
         with writer.parquet(f"{FOLDER}/{task.name}.parquet", DECISION) as sink:
-            file = annotated_file(job, self._annotated, task.name)
+            file = annotated_file(job.part(self._annotated, task.name))
             for batch in read_columns(job, file, ["id", "key", "language"]):
                 decided = decide(batch, job, removals, others, start)
                 start += batch.num_rows
@@ -140,10 +137,9 @@ def against_candidates(batch: pa.RecordBatch, job: BuildJob, own: list[str | Non
     return first_failed(job.source.checks(job.settings), batch, candidate, ids)
 
 
-def annotated_file(job: BuildJob, stage_name: str, name: str) -> PartFile:
+def annotated_file(part: Part) -> PartFile:
     """The file of documents of an annotated part."""
-    part = job.part(stage_name, name)
-    return next(f for f in part.files if f.path == f"{ANNOTATED}/{name}.parquet")
+    return next(f for f in part.files if f.path == f"{ANNOTATED}/{part.name}.parquet")
 
 
 def read_columns(job: BuildJob, file: PartFile, columns: list[str]) -> Iterator[pa.RecordBatch]:

@@ -52,7 +52,7 @@ class _Work:
         leave_out = (reason_column(job.source),)
         with DocumentFiles(writer, FOLDER, ("language",), f"{task.name}.parquet") as files:
             for name in task.payload:
-                documents = annotated_file(job, self._annotated, name)
+                documents = annotated_file(job.part(self._annotated, name))
                 (decisions,) = (
                     f for f in job.part(DECIDE, name).files if f.path == f"{DECISIONS}/{name}.parquet"
                 )

@@ -81,7 +81,7 @@ class BuildJob(StagedJob):
         """The stages of the source, in their order."""
         from corpus.build.line import usual_stages  # the stages know the job, and the job them
 
-        return self.source.stages(self) if self.source.stages else usual_stages(self.source)
+        return self.source.stages(self) if self.source.stages else usual_stages(self)
 
     def payload_inputs(self, payload: Any) -> tuple[list[Any], list[str]]:
         """Of a split its files, by name and size, and what shows on this machine that one was changed."""

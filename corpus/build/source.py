@@ -115,7 +115,7 @@ class BuildSource:
             these all that could be documents, and each unreadable record, span or file; ``skipped``;
             ``bad``; ``out``; always in = out + bad + merged.
         checks: thresholds that documents are held to, in their order.
-        unique: rules of uniqueness, applied to what the checks let pass.
+        unique: rules of uniqueness, applied one after the other to what the checks let pass.
         cut: (file, bytes) → ranges of about so many bytes.
         assets: names of the recipe's assets that the block uses.
         thresholds: fields of the block that only `checks` and `unique` look at: what the reader yields does

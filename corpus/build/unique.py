@@ -1,13 +1,13 @@
-"""Stages `index` and `unique`: of the candidates with an equal key one stays, over all splits.
+"""Two stages a rule of uniqueness: of the candidates with an equal key one stays, over all splits.
 
-`index`, a task an annotated part: the candidates' keys (hashed to 128 bits), order columns, ids and rows →
-``index/part-NNNNN.KIND.rows`` (`corpus.exchange`). `unique`, a task a bucket: all splits' rows of it, sorted
-→ ``unique/bucket-NNNNN.verdicts``. No text is read.
+`index-KIND`, a task an annotated part: the candidates' keys (hashed to 128 bits), order columns, ids and rows
+→ ``index-KIND/part-NNNNN.rows`` (`corpus.exchange`). `unique-KIND`, a task a bucket: all splits' rows of it,
+sorted → ``unique-KIND/bucket-NNNNN.verdicts``. What a rule takes is no candidate of the next.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -17,35 +17,43 @@ import xxhash
 
 from corpus import exchange
 from corpus.build import verdicts
-from corpus.build.decide import (
-    against_candidates,
-    annotated_file,
-    own_reasons,
-    parts_of,
-    read_columns,
-)
+from corpus.build.decide import against_candidates, annotated_file, own_reasons, read_columns
 from corpus.build.job import BuildJob
-from corpus.build.source import BuildSource, Unique
+from corpus.build.source import Unique
 from corpus.parts import PartWriter
 from corpus.stages import Stage, Task
 
-INDEX = "index"
-NAME = "unique"
 _ROW_BYTES = 400  # of a candidate, while its bucket is sorted; names and paths are short
 _SEPARATOR = b"\xff"  # in no UTF-8
 
 
-def stages(source: BuildSource, annotated: str) -> tuple[Stage, Stage]:
-    """Both stages; without a rule they make no part."""
-    index = Stage(
-        name=INDEX,
-        tasks=_IndexTasks(annotated),
-        work=_IndexWork(annotated),
-        aligned=(annotated,),
-        settings=settings,
-        libraries=("pyarrow", "xxhash"),
-    )
-    return index, Stage(name=NAME, tasks=_buckets, work=_decide_bucket, needs=(INDEX,), settings=settings)
+def stages(rules: Sequence[Unique], annotated: str) -> tuple[Stage, ...]:
+    """The stages of all rules, in their order; without a rule none."""
+    found: list[Stage] = []
+    for number, rule in enumerate(rules):
+        before = names(rules[:number])
+        index = f"index-{rule.kind}"
+        found.append(
+            Stage(
+                name=index,
+                tasks=_IndexTasks(annotated),
+                work=_IndexWork(annotated, number, before),
+                aligned=(annotated,),
+                needs=before,
+                settings=settings,
+                libraries=("pyarrow", "xxhash"),
+            )
+        )
+        tasks, work = _Buckets(index), _DecideBucket(index, number)
+        found.append(
+            Stage(name=f"unique-{rule.kind}", tasks=tasks, work=work, needs=(index,), settings=settings)
+        )
+    return tuple(found)
+
+
+def names(rules: Sequence[Unique]) -> tuple[str, ...]:
+    """The stages that have verdicts, by rule."""
+    return tuple(f"unique-{rule.kind}" for rule in rules)
 
 
 def settings(job: BuildJob) -> dict[str, Any]:
@@ -63,48 +71,58 @@ class _IndexTasks:
         self._annotated = annotated
 
     def __call__(self, job: BuildJob) -> list[Task]:
-        if not job.source.unique(job.settings):
-            return []
-        rows = sum(annotated_file(job, self._annotated, t.name).rows for t in parts_of(self._annotated)(job))
+        found = job.parts(self._annotated)
+        rows = sum(annotated_file(part).rows for part in found)
         buckets = exchange.bucket_count(rows * _ROW_BYTES, job.build.bucket_bytes)
-        return [Task(part.name, buckets) for part in parts_of(self._annotated)(job)]
+        return [Task(part.name, buckets) for part in found]
 
 
 class _IndexWork:
     """Write the candidates of an annotated part. Counter: ``candidates``."""
 
-    def __init__(self, annotated: str) -> None:
+    def __init__(self, annotated: str, number: int, before: tuple[str, ...]) -> None:
         self._annotated = annotated
+        self._number = number
+        self._before = before
 
     def __call__(self, job: BuildJob, task: Task, writer: PartWriter) -> None:
-        file = annotated_file(job, self._annotated, task.name)
+        rule = job.source.unique(job.settings)[self._number]
+        file = annotated_file(job.part(self._annotated, task.name))
         split = int(task.name.removeprefix("part-"))
-        for rule in job.source.unique(job.settings):
-            ordered = [column for column, _ in rule.order]
-            columns = list(dict.fromkeys(["id", *rule.key, *ordered]))
-            fields = {f.name: f.type for f in job.source_schema()}
-            schema = pa.schema(
-                [("hash", pa.binary(16)), ("split", pa.int64()), ("row", pa.int64()), ("id", pa.string())]
-                + [(name, fields[name]) for name in ordered]
-            )
-            with (
-                writer.file(f"{INDEX}/{task.name}.{rule.kind}.rows") as f,
-                exchange.ExchangeWriter(f, schema, task.payload) as out,
-            ):
-                row = 0
-                for batch in read_columns(job, file, columns):
-                    table, keys = _candidates(batch, job, rule, split, row, schema)
-                    out.add(table, keys)
-                    writer.tally.count("candidates", table.num_rows)
-                    row += batch.num_rows
+        lost = {
+            row for stage in self._before for row in verdicts.read(job, stage, task.name)["row"].to_pylist()
+        }
+        ordered = [column for column, _ in rule.order]
+        types = {f.name: f.type for f in job.source_schema()}
+        schema = pa.schema(
+            [("hash", pa.binary(16)), ("split", pa.int64()), ("row", pa.int64()), ("id", pa.string())]
+            + [(name, types[name]) for name in ordered if name != "id"]
+        )
+        with (
+            writer.file(f"index-{rule.kind}/{task.name}.rows") as f,
+            exchange.ExchangeWriter(f, schema, task.payload) as out,
+        ):
+            row = 0
+            for batch in read_columns(job, file, list(dict.fromkeys(["id", *rule.key, *ordered]))):
+                own = own_reasons(batch, job.source)
+                against = against_candidates(batch, job, own)
+                chosen = np.array(
+                    [
+                        a is None and b is None and row + i not in lost
+                        for i, (a, b) in enumerate(zip(own, against, strict=True))
+                    ],
+                    bool,
+                )
+                table, keys = _candidates(batch, chosen, rule, split, row, schema)
+                out.add(table, keys)
+                writer.tally.count("candidates", table.num_rows)
+                row += batch.num_rows
 
 
 def _candidates(
-    batch: pa.RecordBatch, job: BuildJob, rule: Unique, split: int, start: int, schema: pa.Schema
+    batch: pa.RecordBatch, chosen: np.ndarray, rule: Unique, split: int, start: int, schema: pa.Schema
 ) -> tuple[pa.Table, np.ndarray]:
-    own = own_reasons(batch, job.source)
-    against = against_candidates(batch, job, own)
-    chosen = np.array([a is None and b is None for a, b in zip(own, against, strict=True)], bool)
+    """The rows chosen and their keys."""
     rows = pa.Table.from_batches([batch]).filter(pa.array(chosen))
     values = [rows.column(name).to_pylist() for name in rule.key]
     hashes = [_hash(parts) for parts in zip(*values, strict=True)]
@@ -124,24 +142,33 @@ def _hash(values: Iterable[Any]) -> bytes:
     return xxhash.xxh3_128_digest(_SEPARATOR.join(t.encode("utf-8", "surrogatepass") for t in texts))
 
 
-def _buckets(job: BuildJob) -> list[Task]:
-    """A task a bucket; the number of buckets stands in the tasks of `index`."""
-    tasks = job.stage(INDEX).tasks(job)
-    return [Task(f"bucket-{bucket:05d}", bucket) for bucket in range(tasks[0].payload)] if tasks else []
+class _Buckets:
+    """A task a bucket; how many there are stands in the tasks of the rule's index."""
+
+    def __init__(self, index: str) -> None:
+        self._index = index
+
+    def __call__(self, job: BuildJob) -> list[Task]:
+        tasks = job.stage(self._index).tasks(job)
+        buckets = tasks[0].payload if tasks else 0
+        return [Task(f"bucket-{bucket:05d}", bucket) for bucket in range(buckets)]
 
 
-def _decide_bucket(job: BuildJob, task: Task, writer: PartWriter) -> None:
+class _DecideBucket:
     """Find, of each key, who stays. Counters: ``keys`` (distinct), ``duplicates``."""
-    indexed = job.parts(INDEX)
-    found = []
-    for rule in job.source.unique(job.settings):
-        files = [f for part in indexed for f in part.files if f.path.endswith(f".{rule.kind}.rows")]
-        rows = pa.concat_tables(exchange.read(job.root, f, task.payload) for f in files)
+
+    def __init__(self, index: str, number: int) -> None:
+        self._index = index
+        self._number = number
+
+    def __call__(self, job: BuildJob, task: Task, writer: PartWriter) -> None:
+        rule = job.source.unique(job.settings)[self._number]
+        files = [file for part in job.parts(self._index) for file in part.files]
+        rows = pa.concat_tables(exchange.read(job.root, file, task.payload) for file in files)
         order = [("hash", "ascending"), *rule.order, *((n, "ascending") for n in ("id", "split", "row"))]
         rows = rows.sort_by(list(dict(order).items()))
-        found.append(_losers(rows, rule.reason, writer))
-    with writer.file(f"{NAME}/{task.name}{verdicts.ENDING}") as f:
-        verdicts.write(f, pa.concat_tables(found))
+        with writer.file(f"unique-{rule.kind}/{task.name}{verdicts.ENDING}") as f:
+            verdicts.write(f, _losers(rows, rule.reason, writer))
 
 
 def _losers(rows: pa.Table, reason: str, writer: PartWriter) -> pa.Table:

@@ -184,3 +184,16 @@ def test_small_files_share_a_split_and_large_ones_are_cut() -> None:
         [("d", 75, 150), ("e", 0, 5)],
     ]
     assert [split.name for split in found] == [f"part-{n:05d}" for n in range(4)]
+
+
+def test_rules_are_applied_one_after_the_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of q's two texts the larger number stays; so the copy of the other one has nothing that beats it."""
+    by_text = Unique("text", "same_text", ("text",), (("key", "ascending"),))
+    rules = (*unique(None), by_text)
+    monkeypatch.setitem(registry.BUILDS, LINES, dataclasses.replace(SOURCE, unique=lambda _: rules))
+    counters = build(tmp_path, {"a": "q:1:shared\nq:2:other\n", "b": "r:5:shared\nz:5:other\n"})
+    assert {row["key"]: row["text"] for row in rows(tmp_path / "run", "documents")} == {
+        "q": "other",
+        "r": "shared",
+    }
+    assert (counters["rejected/same_name"], counters["rejected/same_text"]) == (1, 1)

@@ -221,3 +221,12 @@ def test_wrong_dumps_are_errors_before_any_work(site: Site) -> None:
     site.faults = [Fault(status=503)] * 2
     with pytest.raises(UserError, match=r"cannot be reached for now"):
         inputs.resolve(["cc:CC-MAIN-2019-30"])
+
+
+def test_a_relative_root_is_taken_from_where_one_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "crawl").mkdir()
+    (tmp_path / "crawl" / "a.wet").write_text("x")
+    monkeypatch.chdir(tmp_path)
+    assert [f.name for f in inputs.resolve(["crawl"], ".")] == ["crawl/a.wet"]

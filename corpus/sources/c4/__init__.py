@@ -68,9 +68,9 @@ def stages(job: BuildJob) -> tuple[Stage, ...]:
 
     settings: C4 = job.settings
     if settings.mode == "published":
-        return usual_stages(SOURCE)
+        return usual_stages(job)
     comparing = rebuild.comparing_stages(settings)
-    return (*comparing, rest.stage(settings), *closing_stages(SOURCE, rebuild.ANNOTATE))
+    return (*comparing, rest.stage(settings), *closing_stages(job, rebuild.ANNOTATE))
 
 
 def _head(file: InputFile) -> bytes:
