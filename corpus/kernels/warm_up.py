@@ -7,7 +7,7 @@ import struct
 import numpy as np
 import pyarrow as pa
 
-from corpus.kernels import fasttext_file, ngram_scan, words
+from corpus.kernels import book_sets, book_shingles, fasttext_file, ngram_scan, words
 from corpus.kernels.arrow_text import text_buffers
 from corpus.kernels.fasttext import FasttextKernel
 from corpus.kernels.fasttext_words import new_cache
@@ -25,6 +25,8 @@ from corpus.kernels.rules_gopher import gopher_counts
 from corpus.kernels.rules_repetition import repetition_shares
 from corpus.kernels.rules_text import SPLITLINES
 from corpus.kernels.sorted_keys import Lookup, at_most_twice, distinct, only_repeated
+from corpus.kernels.xml_rows import BODY, find_rows
+from corpus.kernels.xml_texts import Decoder
 
 
 def warm_up() -> None:
@@ -42,14 +44,32 @@ def warm_up() -> None:
     distinct(keys, flags)
     only_repeated(keys)
     band_keys(signatures(text, 1, Permutations.of(0, 1))[0], 1, 1)
+    _books(b"one two one two")
     ngram_scan.scan(text, ngram_scan.sieve_of(keys, pa.array(["one two", "one"]), [1, 2]))
     code_points(text_buffers(text).data, 0, 1)
+    _posts(b'<row Id="1" Body="&lt;p&gt;" />')
     model = FasttextKernel(fasttext_file.parse(_classifier()), lambda line: np.zeros(1, np.float32))
     model.classify(text, np.zeros(1, np.int64), "deleted", 2, new_cache())
     ngrams = ProbingModel(np.frombuffer(_ngrams(), np.uint8), lambda sentence: 0.0)
     words.translate(text, _as_they_are, words.new_cache(np.uint8))
     cache = words.new_cache(np.int32)
     ngrams.scores(words.translate(text, lambda texts: ngrams.numbers(_as_they_are(texts)), cache))
+
+
+def _posts(buffer: bytes) -> None:
+    rows = find_rows(buffer, len(buffer), False, True)
+    why = np.zeros(len(rows.kind), np.int8)
+    Decoder("* ").texts(np.frombuffer(buffer, np.uint8), rows.texts[:, BODY].copy(), True, why)
+
+
+def _books(text: bytes) -> None:
+    shingles, one = book_shingles.shingle_hashes(text, 2), np.ones(1, np.uint32)
+    book_shingles.chunk_signatures(shingles, book_shingles.chunk_starts(shingles, 2), one, one)
+    read = np.frombuffer(shingles.tobytes(), np.uint64)
+    book_sets.count_common(read, read, 1)
+    edges = np.array([0, 2], np.int64)
+    pairs = np.empty(int(book_sets.count_pairs(edges, 1).sum()), np.uint64)
+    book_sets.fill_pairs(np.arange(2, dtype=np.uint32), edges, 0, 1, 1, pairs)
 
 
 def _as_they_are(texts: list[str]) -> words.Encoded:

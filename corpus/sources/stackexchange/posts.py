@@ -22,9 +22,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpus.build.source import FileRange, ReadContext
+from corpus.kernels import xml_values as values
 from corpus.kernels.arrays import Bools, Bytes
-from corpus.sources.stackexchange import values
-from corpus.sources.stackexchange.rows import (
+from corpus.kernels.xml_rows import (
     ABSENT,
     ACCEPTED,
     BODY,
@@ -43,8 +43,8 @@ from corpus.sources.stackexchange.rows import (
     Rows,
     find_rows,
 )
+from corpus.kernels.xml_texts import Decoder
 from corpus.sources.stackexchange.stream import BrokenStream, blocks, is_plain
-from corpus.sources.stackexchange.texts import Decoder
 from corpus.tally import BadRecord, Tally
 
 NAME = "stackexchange"

@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from resiliparse.parse.html import HTMLTree, NodeType
 
-from corpus.sources.stackexchange import values
-from corpus.sources.stackexchange.markup import (
+from corpus.kernels import xml_values as values
+from corpus.kernels.html_tags import (
     BREAK,
     CELL,
     DROPPED,
@@ -28,7 +28,7 @@ from corpus.sources.stackexchange.markup import (
     tag_key,
     tags,
 )
-from corpus.sources.stackexchange.texts import Decoder
+from corpus.kernels.xml_texts import Decoder
 from tests.corpus.sources.stackexchange_data import FILES, needs_shared, plain_rows
 
 MARK = "* "

@@ -13,7 +13,7 @@ import numpy as np
 from numba import njit
 
 from corpus.kernels.arrays import Bytes, Int
-from corpus.sources.stackexchange.blocks_of_eight import HIGH, below_space, equal, load, store
+from corpus.kernels.eight_bytes import HIGH, below_space, equal, load, store
 
 # Why a value cannot be decoded.
 GOOD, NOT_UTF8, BAD_CHARACTER, BAD_REFERENCE = range(4)

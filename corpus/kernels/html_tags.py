@@ -1,4 +1,4 @@
-"""What tags do to text, as numbers for a compiled loop: `tags.toml` → a small hash table."""
+"""What tags do to text, as numbers for a compiled loop: `html_tags.toml` → a small hash table."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import numpy as np
 
 from corpus.kernels.arrays import Bytes, Keys
 
-# What an element is, in `tags.toml`; 0 is any other. `PRE` and `HR` are paragraphs of their own kind.
+# What an element is, in `html_tags.toml`; 0 is any other. `PRE` is a paragraph of its own kind.
 PARAGRAPH, LINE, LIST, ITEM, BREAK, ROW, CELL, DROPPED, PRE = range(1, 10)
 _KINDS = {
     "paragraph": PARAGRAPH, "line": LINE, "list": LIST, "item": ITEM, "break": BREAK, "row": ROW,
     "cell": CELL, "dropped": DROPPED,
 }  # fmt: skip
-SLOT_BITS = 9
+SLOT_BITS = 9  # a table with ten times the room that the names need
 MULTIPLIER = 0x9E3779B185EBCA87  # a prime of xxHash
 _MASK = (1 << 64) - 1
 
@@ -35,7 +35,7 @@ def slot(key: int) -> int:
 
 
 def tag_key(name: str) -> int:
-    """A name, lower case, as 64 bits: its first eight bytes, and its last two where there are more."""
+    """A name, lower case, as 64 bits: its bytes, where they are more than eight folded together."""
     data = name.encode()
     key = int.from_bytes(data[:8], "little")
     for byte in data[8:]:
@@ -45,8 +45,8 @@ def tag_key(name: str) -> int:
 
 @cache
 def tags() -> Tags:
-    """The table of `tags.toml`."""
-    text = (resources.files(__package__) / "tags.toml").read_text("utf-8")
+    """The table of `html_tags.toml`."""
+    text = (resources.files(__package__) / "html_tags.toml").read_text("utf-8")
     kinds = {name: _KINDS[kind] for kind, names in tomllib.loads(text).items() for name in names}
     kinds["pre"] = PRE
     found, values = np.zeros(1 << SLOT_BITS, np.uint64), np.zeros(1 << SLOT_BITS, np.uint8)

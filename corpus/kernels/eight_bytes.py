@@ -1,7 +1,6 @@
 """Eight bytes at a time for compiled loops: loaded, stored and tested as one integer.
 
-Little-endian machines only. Tests may take a byte for another only beyond one that they mean: what they let
-pass is exact.
+Little-endian machines only. A test may also mark bytes above one that it means: that it marks none is exact.
 """
 
 from __future__ import annotations

@@ -9,10 +9,10 @@ import pyarrow as pa
 from numba import njit
 
 from corpus.kernels.arrays import Bytes, Int, Ints, Keys, Positions
-from corpus.sources.stackexchange.entities import references
-from corpus.sources.stackexchange.html_text import STATE_SIZE, html_to_text
-from corpus.sources.stackexchange.markup import tags
-from corpus.sources.stackexchange.values import GOOD, decode_value
+from corpus.kernels.html_entities import references
+from corpus.kernels.html_tags import tags
+from corpus.kernels.html_text import STATE_SIZE, html_to_text
+from corpus.kernels.xml_values import GOOD, decode_value
 
 _SLACK = 64
 

@@ -16,9 +16,9 @@ import numpy as np
 from numba import njit
 
 from corpus.kernels.arrays import Bytes, Int, Ints, Keys, Positions
-from corpus.sources.stackexchange.blocks_of_eight import below_space, equal, load, store
-from corpus.sources.stackexchange.entities import LONGEST_NAME
-from corpus.sources.stackexchange.markup import (
+from corpus.kernels.eight_bytes import below_space, equal, load, store
+from corpus.kernels.html_entities import LONGEST_NAME
+from corpus.kernels.html_tags import (
     BREAK,
     CELL,
     DROPPED,
@@ -31,7 +31,7 @@ from corpus.sources.stackexchange.markup import (
     ROW,
     SLOT_BITS,
 )
-from corpus.sources.stackexchange.values import put_code_point
+from corpus.kernels.xml_values import put_code_point
 
 _AMP, _SEMICOLON, _HASH, _LESS, _GREATER, _SLASH, _BANG, _QUESTION = b"&;#<>/!?"
 _QUOTE, _APOS, _EQUAL, _NEWLINE, _RETURN, _TAB, _SPACE, _DASH = b"\"'=\n\r\t -"
@@ -291,8 +291,8 @@ def html_to_text(
         out: uint8[*], room as the module says.
         mark: uint8[*], the list mark.
         s: int64[STATE_SIZE], scratch.
-        keys, kinds: `corpus.sources.stackexchange.markup.Tags`.
-        names, name_ends, values, value_ends, c1: `corpus.sources.stackexchange.entities.References`.
+        keys, kinds: `corpus.kernels.html_tags.Tags`.
+        names, name_ends, values, value_ends, c1: `corpus.kernels.html_entities.References`.
     """
     s[:] = 0
     p: Int = 0
