@@ -12,12 +12,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-import numpy.typing as npt
-from numba import njit
 
-from corpus.kernels.arrays import Int, Keys, Positions
-
-Words32 = npt.NDArray[np.uint32]
+from corpus.kernels.arrays import Keys, Positions
+from corpus.kernels.book_sets import Words32, count_pairs, fill_pairs
 
 _PAIRS_AT_ONCE = 1 << 22
 
@@ -54,11 +51,11 @@ def pairs(
 def _batches(
     numbers: Positions, members: Words32, edges: Positions, max_bucket: int, at_once: int
 ) -> Iterator[Positions]:
-    counts = _counts(edges, max_bucket)
+    counts = count_pairs(edges, max_bucket)
     held = np.empty(0, np.uint64)
     for first, stop in _runs(counts, at_once):
         some = np.empty(int(counts[first:stop].sum()), np.uint64)
-        _fill(members, edges, first, stop, max_bucket, some)
+        fill_pairs(members, edges, first, stop, max_bucket, some)
         held = distinct(np.concatenate([held, some]))
         if len(held) > at_once // 2:
             yield _unpacked(numbers, held)
@@ -88,35 +85,3 @@ def _runs(counts: Positions, at_once: int) -> Iterator[tuple[int, int]]:
         stop = max(first + 1, int(np.searchsorted(ends, done + at_once, side="right")))
         yield first, stop
         first = stop
-
-
-@njit(nogil=True, cache=True)
-def _counts(edges: Positions, cap: Int) -> Positions:
-    counts = np.zeros(len(edges) - 1, np.int64)
-    for g in range(len(counts)):
-        n = edges[g + 1] - edges[g]
-        for i in range(n):
-            near = min(cap, n - 1 - i)
-            counts[g] += near + (1 if i + near < n - 1 else 0)
-    return counts
-
-
-@njit(nogil=True, cache=True)
-def _fill(members: Words32, edges: Positions, first: Int, stop: Int, cap: Int, out: Keys) -> None:
-    w = 0
-    for g in range(first, stop):
-        end = edges[g + 1]
-        for i in range(edges[g], end):
-            last = min(i + cap, end - 1)
-            for j in range(i + 1, last + 1):
-                out[w] = _pack(members[i], members[j])
-                w += 1
-            if last < end - 1:
-                out[w] = _pack(members[i], members[end - 1])
-                w += 1
-
-
-@njit(nogil=True, cache=True, inline="always")
-def _pack(a: np.uint32, b: np.uint32) -> np.uint64:
-    low, high = min(a, b), max(a, b)
-    return (np.uint64(low) << np.uint64(32)) | np.uint64(high)

@@ -13,10 +13,10 @@ from typing import IO
 
 import numpy as np
 import xxhash
-from numba import njit
 
 from corpus.errors import CorruptPartError
-from corpus.kernels.arrays import Int, Keys
+from corpus.kernels.arrays import Keys
+from corpus.kernels.book_sets import count_common
 
 _DTYPE = np.dtype("<u8")
 
@@ -73,26 +73,4 @@ def least_common(smaller: int, threshold: float) -> int:
 
 def common(a: Keys, b: Keys, least: int) -> int:
     """How many hashes two sets have in common, or −1 once they are sure to be fewer than `least`."""
-    return int(_common(a, b, least)) if len(a) <= len(b) else int(_common(b, a, least))
-
-
-@njit(nogil=True, cache=True)
-def _common(a: Keys, b: Keys, least: Int) -> int:
-    spare = len(a) - least  # of the smaller set, those that may still be missing from the larger
-    i, j, found = 0, 0, 0
-    while i < len(a):
-        if spare < 0:
-            return -1
-        if j == len(b):
-            spare -= len(a) - i
-            break
-        if a[i] == b[j]:
-            found += 1
-            i += 1
-            j += 1
-        elif a[i] < b[j]:
-            spare -= 1
-            i += 1
-        else:
-            j += 1
-    return found if spare >= 0 else -1
+    return int(count_common(a, b, least)) if len(a) <= len(b) else int(count_common(b, a, least))
