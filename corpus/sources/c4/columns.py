@@ -9,7 +9,7 @@ Of published files only the first three are there. Counts are of lines unless na
 | `c4_v1_characters` | code points of the page |
 | `c4_v1_lines` | its lines that are neither blank nor a header's; each is in one of the next eight |
 | `c4_v1_long_word` … `c4_v1_kept_lines` | what the rules make of them (`corpus.kernels.rules_c4`) |
-| `c4_v1_sentences` | sentences of the kept lines, each line by itself |
+| `c4_v1_sentences` | sentences of the kept lines, each line by itself; 0 of pages that are too long |
 | `c4_v1_duplicate_lines` | of the kept lines (with spans: sentences) those that stay in another page |
 | `c4_v1_repeated_lines` | of the rest those that stand further up in the page; both null without dedup |
 | `c4_v1_unique_sentences` | sentences of what is left, as one text |

@@ -22,7 +22,7 @@ from corpus.annotate.sentences import SentenceCounter, count_by_line, open_punkt
 from corpus.build.source import FileRange, ReadContext
 from corpus.errors import UserError
 from corpus.kernels.rules_c4 import LineRules, c4_clean, line_measures
-from corpus.kernels.rules_c4_search import BAD_WORDS, SENTENCES, Patterns, patterns
+from corpus.kernels.rules_c4_search import BAD_WORDS, CHARACTERS, SENTENCES, Patterns, patterns
 from corpus.kernels.rules_text import NEWLINE, SPLITLINES
 from corpus.schema import DOCUMENT, document_id
 from corpus.settings.c4 import C4
@@ -56,6 +56,7 @@ class Measures:
             max_word=settings.line_max_word,
             letter_flanks=settings.bad_words_rule == "tfds-2",
         )
+        self._max_characters = settings.max_characters
         self.patterns: Patterns = patterns(())
         if settings.bad_words:
             lines = Path(paths[settings.bad_words]).read_text("utf-8").split("\n")
@@ -70,11 +71,16 @@ class Measures:
             self._count = untrained_punkt().count
 
     def clean(self, text: pa.StringArray) -> tuple[np.ndarray, pa.StringArray]:
-        """The rules' counts (int64[n, 12], sentences as the block counts them), and the lines that stay."""
+        """The rules' counts (int64[n, 12]), and the lines that stay.
+
+        Sentences are counted as the block says; by Punkt, not of pages that are too long anyway.
+        """
         counts, cleaned = c4_clean(text, self.patterns, self.rules)
         if self._count:
-            found = (count_by_line(self._count, t) for t in cleaned.to_pylist())
-            counts[:, SENTENCES] = np.fromiter(found, np.int64, len(cleaned))
+            rows = np.flatnonzero(counts[:, CHARACTERS] <= self._max_characters)
+            texts = cleaned.take(pa.array(rows)).to_pylist()
+            counts[:, SENTENCES] = 0
+            counts[rows, SENTENCES] = [count_by_line(self._count, t) for t in texts]
         return counts, cleaned
 
     def sentences(self, text: pa.StringArray) -> np.ndarray:

@@ -9,9 +9,9 @@
 
 The order is that of tensorflow/datasets, tensorflow_datasets/text/c4.py, `_get_page_content`, but that lines
 are cleaned first: what becomes of them depends on their page alone, and makes much less to write. What a rule
-lets pass is compared with other pages by the next. So a change of `max_characters`, `newest` or a threshold
-of `page_reasons` needs the later stages again, and one of the rules for lines all of them; only the fields of
-`corpus.settings.c4.THRESHOLDS` are compared with finished columns.
+lets pass is compared with other pages by the next. So a change of `newest` or a threshold of `page_reasons`
+needs the later stages again, and one of `max_characters` or the rules for lines all of them; only the fields
+of `corpus.settings.c4.THRESHOLDS` are compared with finished columns.
 
 `c4_v1_reason`, the first of: ``no_url``, ``empty``, ``no_timestamp``; ``characters`` (too many);
 ``url_duplicate``; ``lorem_ipsum``, ``javascript`` (by switch), ``curly_bracket``, ``bad_words`` (by switch);
@@ -49,7 +49,7 @@ URL, LINE = "url", "line"
 VERSION = 1
 _BATCH_ROWS = 4_096
 # Fields of the block by what they shape, each list beside those before it.
-_OF_LINES = ("lines", "line_max_word", "end_marks", "line_words", "bad_words_rule")
+_OF_LINES = ("max_characters", "lines", "line_max_word", "end_marks", "line_words", "bad_words_rule")
 _OF_URLS = ("max_characters", "newest")
 _OF_PAGES = ("max_lorem_ipsum", "max_curly_bracket", "javascript", "dedup")
 _URL_COLUMNS = ["key", "timestamp", "file", "offset", "c4_v1_reason", "c4_v1_characters"]

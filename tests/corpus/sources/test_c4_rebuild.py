@@ -15,10 +15,12 @@ from hypothesis import strategies as st
 
 from corpus import recipe
 from corpus.annotate.sentences import untrained_punkt
+from corpus.assets import file_sha256
 from corpus.errors import UserError
 from corpus.recipe import Limits, Recipe
 from corpus.sample import CRAWL, ROOT, records
 from corpus.settings.c4 import C4
+from corpus.sources.c4 import used_assets
 from corpus.sources.c4.columns import checks
 from corpus.sources.c4.cuts import into_lines, into_spans, left
 from corpus.sources.c4.urls import line_key
@@ -226,7 +228,7 @@ def test_a_changed_threshold_makes_only_the_stages_that_it_shapes(tmp_path: Path
     assert made_again() == []
     assert made_again(min_english=0.5) == ["decide", "export"]
     assert made_again(max_bad_words=2) == ["decide", "export"]
-    assert "extract" not in made_again(max_characters=100)
+    assert made_again(newest=False)[0] != "extract"
     found = made_again(max_lorem_ipsum=1)
     assert "line-runs" in found
     assert "url-runs" not in found
@@ -299,6 +301,18 @@ def test_rejected_pages_keep_their_columns_and_no_text(tmp_path: Path) -> None:
     assert {r["c4_v1_reason"] is None: r["text"] is None for r in found} == {True: False, False: True}
     assert all(r["bytes"] > 0 for r in found if r["c4_v1_reason"] is None)
     assert all(json.loads(r["metadata"])["record_id"].startswith("urn:uuid") for r in found)
+
+
+def test_models_and_lists_are_those_that_the_mode_and_the_switches_need() -> None:
+    llama1 = recipe.load("llama1")
+    assert used_assets(llama1.c4) == []
+    rebuild_of = with_settings(llama1, "c4", mode="rebuild")
+    assert used_assets(rebuild_of.c4) == ["ldnoobw-en", "punkt_tab"]
+    assert set(used_assets(rebuild_of.c4)) < set(llama1.assets)
+    assert used_assets(with_settings(rebuild_of, "c4", sentences="marks").c4) == ["ldnoobw-en"]
+    list_of_c4 = SHARED / "assets" / "ldnoobw-en-25e679f0.txt"
+    if list_of_c4.is_file():
+        assert file_sha256(list_of_c4) == llama1.assets["ldnoobw-en"].sha256
 
 
 def test_the_numbers_of_each_reading() -> None:
