@@ -13,15 +13,15 @@ is expanded), ``arguments`` (they cannot be read) or ``program`` (see `corpus.se
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from corpus.settings.arxiv import ArXiv
 from corpus.sources.arxiv.macros import NO_STAR, STAR, Macro
 from corpus.sources.arxiv.meanings import Meanings
 from corpus.sources.arxiv.output import Output
+from corpus.sources.arxiv.result import Counts, Result
 from corpus.sources.arxiv.stream import PIECE, WRITTEN, Exhausted, Frame, Origin, Segment, Stream
 from corpus.sources.arxiv.tables import names
 
@@ -46,48 +46,6 @@ class Command:
     late: bool = False
 
 
-@dataclass
-class Counts:
-    """What is counted on the way.
-
-    Attributes:
-        expanded: calls of the paper's macros and environments in whose place their text is.
-        left: calls that stay by name, by reason.
-        left_names: their names, each with its first reason.
-        missing: files that are named and not there.
-        unread: files that are not read for a limit.
-        failed_skips: conditionals without an end.
-    """
-
-    expanded: int = 0
-    left: Counter[str] = field(default_factory=Counter)
-    left_names: dict[str, str] = field(default_factory=dict)
-    missing: int = 0
-    unread: int = 0
-    failed_skips: int = 0
-
-
-@dataclass(frozen=True)
-class Result:
-    """What became of a paper.
-
-    Attributes:
-        text: from the first heading on, or all of it.
-        front: what stands before the first heading.
-        has_section: whether there is a heading.
-        source: characters of the files read.
-        macros: names that the author defines as macros.
-        counts: see there.
-    """
-
-    text: str
-    front: str
-    has_section: bool
-    source: int
-    macros: int
-    counts: Counts
-
-
 class _Checkpoint(NamedTuple):
     """Where the last command of a file began, and how much there was of everything."""
 
@@ -96,6 +54,8 @@ class _Checkpoint(NamedTuple):
     height: int
     pieces: int
     muted: int
+    expanded: int
+    left: int
 
 
 class Expander:
@@ -205,14 +165,13 @@ class Expander:
         if end:
             self._push([Segment(macro.end_body, inner)])
             return
-        stream = self.stream
-        stream.begin()
+        self.stream.begin()
         arguments = self._arguments(macro, origin)
         if arguments is None:
-            stream.rollback()
+            self.stream.rollback()
             self._leave(macro.name, shown, "arguments")
             return
-        stream.commit()
+        self.stream.commit()
         segments: list[Segment] = []
         for part in macro.body:
             if isinstance(part, str):
@@ -234,7 +193,7 @@ class Expander:
             return None
         found: list[list[Segment]] = []
         consumed = bool(macro.lead)
-        if macro.parameters[:1] and macro.parameters[0].kind == "until" and macro.name[-1].isalpha():
+        if macro.parameters[:1] and macro.parameters[0].kind == "until" and _is_word(macro.name):
             stream.skip_spaces()
         for kind, text in macro.parameters:
             value: list[Segment] | None
@@ -255,7 +214,7 @@ class Expander:
                 return None
             consumed = consumed or kind != "s" or value[0].text == STAR
             found.append(value)
-        if not consumed and (macro.name[-1].isalpha() or macro.parameters):
+        if not consumed and (macro.parameters or _is_word(macro.name)):
             self._after_word(macro)
         return found
 
@@ -296,24 +255,16 @@ class Expander:
 
     def _leave(self, name: str, shown: str, why: str) -> None:
         if why != "package":  # that one is no macro of the author's
-            self.counts.left[why] += 1
-            self.counts.left_names.setdefault(name, why)
+            self.counts.calls_left.append((name, why))
         self.out.emit(shown)
 
     # Reading.
-
-    def _read_all(self) -> None:
-        stack = self.stream.stack
-        while stack:
-            try:
-                self._read_frame(stack[-1])
-            except Exhausted:
-                self._stop()
 
     def _read_frame(self, frame: Frame) -> None:
         """Read the top text up to its end, or to a command that changes what is read next."""
         text = frame.text
         start = pos = frame.pos
+        stack = self.stream.stack
         table = self.names.table
         search = _CONTROL.search
         while match := search(text, pos):
@@ -337,18 +288,26 @@ class Expander:
             self.out.emit(text[start : match.start()])
             frame.pos = pos
             if frame.file:
-                height, pieces, muted = len(self.stream.stack), len(self.out.pieces), len(self.out.muted)
-                self._checkpoint = _Checkpoint(frame, match.start(), height, pieces, muted)
+                self._checkpoint = _Checkpoint(
+                    frame,
+                    match.start(),
+                    len(stack),
+                    len(self.out.pieces),
+                    len(self.out.muted),
+                    self.counts.expanded,
+                    len(self.counts.calls_left),
+                )
             if isinstance(action, Macro):
                 self.call(action, frame.origin, text[match.start() : pos])
             else:
                 action.run(self, name)
-            return
+            if not stack or stack[-1] is not frame:
+                return
+            start = pos = frame.pos
         self.out.emit(text[start:])
         frame.pos = len(text)
         if not frame.file and self.out.length > self.max_output:
             raise Exhausted
-        stack = self.stream.stack
         if stack and stack[-1] is frame:
             stack.pop()
             if frame.package:
@@ -366,10 +325,16 @@ class Expander:
             self.out.unmute()
         self.packages = sum(frame.package for frame in self.stream.stack)
         self.out.cut(back.pieces)
+        self.counts.expanded = back.expanded
+        del self.counts.calls_left[back.left :]
         if self.first_section is not None and self.first_section > back.pieces:
             self.first_section = None
         back.frame.pos = back.start
         self.expanding = False
+
+
+def _is_word(name: str) -> bool:
+    return name[-1].isalpha() or name[-1] == "@"
 
 
 def reset(segments: list[Segment]) -> list[Segment]:

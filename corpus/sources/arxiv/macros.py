@@ -22,7 +22,7 @@ _DEFINING_BY_NAME = re.compile(
 )
 # The body ends with a control word or begins or ends an environment: spaces after it can stay.
 _OPEN_END = re.compile(r"(?:(?<!\\)(?:\\\\)*\\[A-Za-z@]+|\\(?:begin|end)[ \t]*\{[^{}]*\})\s*\Z")
-_PATTERN_CHARACTERS = 500
+_PATTERN = re.compile(r"(?:[^{}\\]|\\[\s\S]){0,200}+")
 
 
 class Parameter(NamedTuple):
@@ -214,14 +214,17 @@ def _counted(stream: Stream) -> tuple[Parameter, ...] | None:
 def _pattern(stream: Stream) -> str | None:
     """The text between the name that ``\\def`` defines and its body."""
     parts: list[str] = []
-    size = 0
-    while (following := stream.peek()) != "{":
-        token = stream.token() if following not in ("", "}") else None
-        size += len(token.text) if token else 0
-        if token is None or size > _PATTERN_CHARACTERS:
+    while frame := stream.top():
+        text = _PATTERN.match(frame.text, frame.pos)
+        if text is None:
             return None
-        parts.append(token.text)
-    return "".join(parts)
+        parts.append(text[0])
+        stream.move(frame, text.end())
+        if text.end() < len(frame.text):
+            return "".join(parts) if frame.text[text.end()] == "{" else None
+        if frame.file or len(parts) > _MAX_PARAMETERS:
+            return None
+    return None
 
 
 def _delimiter(text: str) -> str:

@@ -12,6 +12,7 @@ from corpus.sources.arxiv.raw import is_escaped
 from corpus.sources.arxiv.tables import names
 
 _TAIL = 80  # characters of a control word's end that are looked at
+_MAX_BLANK = 20  # pieces of nothing but spaces at the beginning of a line
 _MATHEMATICS = re.compile(r"\\(begin|end)[ \t]*\{([^{}]*)\}|\\[\s\S]|\$\$?|\n[ \t]*\n")
 _MATH_ENVIRONMENTS = names("math")
 
@@ -53,11 +54,11 @@ class Output:
 
     def at_line_start(self) -> bool:
         """Whether nothing but spaces stands in the last line."""
-        for piece in reversed(self.pieces):
+        for piece in self.pieces[: -_MAX_BLANK - 1 : -1]:
             rest = piece.rstrip(" \t")
             if rest:
                 return rest[-1] == "\n"
-        return True
+        return len(self.pieces) <= _MAX_BLANK
 
     def clear_line(self) -> None:
         """Take back the spaces of the last line."""

@@ -19,6 +19,7 @@ _DEFINED = re.compile(
     r"[ \t]*(?:\[[^\]\n]{0,100}\])?[ \t]*\{([^{}\n]{1,100})\}"
 )
 _LONGEST = 10_000  # characters of \verb|…| or \url{…}: an unclosed one costs no more
+_DEEPEST = 20  # braces within braces of an address
 _OPTIONS = re.compile(r"\*?[ \t]*(?:\[[^\]\n]{0,400}\])?")
 _LANGUAGE = re.compile(r"\{[^{}\n]{0,100}\}")
 _BRACES = re.compile(r"[{}]|\\[\\{}]|\n[ \t]*\n")
@@ -67,6 +68,8 @@ def _group_end(text: str, start: int) -> int:
     for match in _BRACES.finditer(text, start, start + _LONGEST):
         if match[0] == "{":
             depth += 1
+            if depth > _DEEPEST:
+                return 0
         elif match[0] == "}":
             depth -= 1
             if depth == 0:

@@ -205,7 +205,8 @@ class Stream:
                     if depth < 0:
                         return None
             end = closed.start() if closed else len(frame.text)
-            self.spend(end - start + PIECE * (1 + frame.text.count("{", start, end)))
+            marks = frame.text.count("{", start, end) + frame.text.count("\\", start, end)
+            self.spend(end - start + PIECE * (1 + marks))
             found.append(Segment(frame.text[start:end], frame.origin))
             self.move(frame, closed.end() if closed else end)
             if closed:

@@ -21,8 +21,9 @@ from corpus.recipe import Limits
 from corpus.schema import document_id
 from corpus.settings.arxiv import ArXiv
 from corpus.sources.arxiv import SOURCE
+from corpus.sources.arxiv.sources import FileSource
 from corpus.sources.arxiv.submission import Identity, identity
-from corpus.sources.arxiv.tar import FileSource, Tar
+from corpus.sources.arxiv.tar import Tar
 from corpus.tally import Tally
 
 Row = dict[str, Any]
