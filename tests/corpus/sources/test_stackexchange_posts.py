@@ -6,10 +6,12 @@ import bz2
 import gzip
 import hashlib
 import lzma
+import re
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import py7zr
 import pyarrow as pa
@@ -135,6 +137,55 @@ def test_other_types_are_skipped_whatever_they_lack(read: Callable[..., Found]) 
         "skipped/tag_wiki_excerpt": 2, "skipped/tag_wiki": 1, "skipped/moderator_nomination": 1,
         "skipped/wiki_placeholder": 1, "skipped/privilege_wiki": 1, "skipped/unknown_type": 2,
     }  # fmt: skip
+
+
+def written_rows() -> st.SearchStrategy[str]:
+    """Rows with attributes in any order and spacing, well-formed or nearly."""
+    texts = st.sampled_from(["a b", "&lt;&#65;", "x > y", "", "/>", "=", "\u00e9", "<"])
+    numbers = st.sampled_from(["1", "2", "-3", "7", "2", "1", "x"])
+    pairs = [st.tuples(st.just(name), numbers) for name in ("Id", "PostTypeId", "ParentId", "Score")]
+    pairs += [
+        st.tuples(st.sampled_from(["Title", "Body", "X", "IdX", "AcceptedAnswerId"]), texts | numbers)
+    ] * 2
+    pad = st.sampled_from(["", "", "", " ", "\n"])
+    space = st.sampled_from([" ", " ", " ", "\n", "\t ", " ", ""])
+    quote = st.sampled_from('""\'')
+    attributes = [
+        st.builds(
+            lambda before, pair, left, right, mark: f"{before}{pair[0]}{left}={right}{mark}{pair[1]}{mark}",
+            space, pair, pad, pad, quote,
+        )
+        for pair in pairs
+    ]  # fmt: skip
+    together = st.tuples(*attributes).flatmap(st.permutations).map("".join)
+    return st.builds("<row{}{}{}".format, together, pad, st.sampled_from(["/>", "></row>"]))
+
+
+@settings(deadline=None, max_examples=300)
+@given(written_rows())
+def test_rows_as_a_whole_parser_reads_them(row: str) -> None:
+    """Read where the parser reads it and it is a post; bad where the parser refuses it."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "Posts.xml"
+        path.write_text(f"<posts>{row}</posts>", "utf-8")
+        found = Found(path)
+    try:
+        attributes = dict(ElementTree.fromstring(f"<posts>{row}</posts>")[0].attrib)
+    except ElementTree.ParseError:
+        known = re.findall(r"(IdX|X)\s*=", row)
+        assert found.bad or len(set(known)) < len(known)  # of what is not read nothing is asked
+        return
+    if attributes.get("PostTypeId") not in ("1", "2"):
+        assert not found.posts
+        return
+    needed = {"Id", "Score"} | ({"ParentId"} if attributes["PostTypeId"] == "2" else set())
+    numbers = [v for k, v in attributes.items() if k.endswith(("Id", "Score"))]
+    if needed - attributes.keys() or not all(re.fullmatch(r"-?[0-9]+", v) for v in numbers):
+        assert [reason for _, reason in found.reasons] in (["bad_number"], ["missing_attribute"])
+        return
+    (post,) = found.posts
+    assert (post["id"], post["score"]) == (int(attributes["Id"]), int(attributes["Score"]))
+    assert post["title"] == attributes.get("Title")
 
 
 BAD = {
