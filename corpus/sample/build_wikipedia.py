@@ -42,34 +42,36 @@ _NAMESPACES = {
 
 def build(folder: Path) -> None:
     """Write the dumps under the folder."""
-    english = list(_pages("en"))
+    english = list(pages_of("en"))
     _write(folder / f"enwiki-{_KIND}-multistream.xml.bz2", _troubled(english))
     # An older dump of two of its pages, and of one that has been deleted since.
-    older = [_page(n, t, x + "\n\nThis was written before the newer dump.", day=1) for n, t, x in english[:2]]
-    gone = _page(99, "Dew herb", english[4][2].replace("sundew", "dew herb"), day=1)
+    older = [
+        page_xml(n, t, x + "\n\nThis was written before the newer dump.", day=1) for n, t, x in english[:2]
+    ]
+    gone = page_xml(99, "Dew herb", english[4][2].replace("sundew", "dew herb"), day=1)
     _write(folder / "enwiki-20220601-pages-articles.xml", _dump("en", [*older, gone]))
-    german = _dump("en", [_page(*page) for page in _pages("de")])  # its head is another wiki's
+    german = _dump("en", [page_xml(*page) for page in pages_of("de")])  # its head is another wiki's
     _write(folder / f"dewiki-{_KIND}.xml.gz", gzip.compress(german.encode(), mtime=0))
-    _archive(folder / f"frwiki-{_KIND}.xml.7z", _dump("fr", [_page(*page) for page in _pages("fr")]))
-    serbian = _dump("sr", [_page(*page) for page in _pages("sr")], version="0.11")
+    _archive(folder / f"frwiki-{_KIND}.xml.7z", _dump("fr", [page_xml(*page) for page in pages_of("fr")]))
+    serbian = _dump("sr", [page_xml(*page) for page in pages_of("sr")], version="0.11")
     _write(folder / f"srwiki-{_KIND}.xml.xz", lzma.compress(serbian.encode()))
-    _write(folder / f"eswiki-{_KIND}.xml", _dump("es", [_with_history(*p) for p in _pages("es")], "0.3"))
-    ukrainian = "\ufeff" + _dump("uk", [_page(*page) for page in _pages("uk")])
+    _write(folder / f"eswiki-{_KIND}.xml", _dump("es", [_with_history(*p) for p in pages_of("es")], "0.3"))
+    ukrainian = "\ufeff" + _dump("uk", [page_xml(*page) for page in pages_of("uk")])
     _write(folder / f"ukwiki-{_KIND}.xml.bz2", bz2.compress(ukrainian.encode("utf-16-le")))
     for language in ("bg", "da", "fi", "hr"):
-        dump = _dump(language, [_page(*page) for page in _pages(language)])
+        dump = _dump(language, [page_xml(*page) for page in pages_of(language)])
         _write(folder / f"{language}wiki-{_KIND}.xml.bz2", bz2.compress(dump.encode()))
-    italian = _dump("it", [_page(*page) for page in _pages("it")])
+    italian = _dump("it", [page_xml(*page) for page in pages_of("it")])
     bomb = '<!DOCTYPE mediawiki [<!ENTITY a "aaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;">]>\n'
     _write(folder / f"itwiki-{_KIND}.xml", italian)
     _write(folder / f"itwiki-{_KIND}-entities.xml", bomb + italian)
-    polish = bz2.compress(_dump("pl", [_page(*page) for page in _pages("pl")]).encode())
+    polish = bz2.compress(_dump("pl", [page_xml(*page) for page in pages_of("pl")]).encode())
     _write(folder / f"plwiki-{_KIND}.xml.bz2", polish[: len(polish) // 2])
     _write(folder / f"rowiki-{_KIND}.xml.bz2", b"")
     _write(folder / f"cswiki-{_KIND}.xml.7z", b"This is no archive.\n")
 
 
-def _pages(language: str) -> list[tuple[int, str, str]]:
+def pages_of(language: str) -> list[tuple[int, str, str]]:
     """Number, title and wikitext of a language's pages."""
     paths = sorted((PAGES / language).glob("*.wiki"), key=lambda path: path.name.encode())
     return [(10 * (n + 1), path.stem, path.read_text("utf-8")) for n, path in enumerate(paths)]
@@ -77,26 +79,26 @@ def _pages(language: str) -> list[tuple[int, str, str]]:
 
 def _troubled(pages: list[tuple[int, str, str]]) -> bytes:
     """A multistream dump, as the English one is, with a stream that is damaged and bytes between streams."""
-    whole = [_page(*page) for page in pages]
+    whole = [page_xml(*page) for page in pages]
     prose = pages[2][2]
-    lost = bytearray(bz2.compress(_page(501, "Lost with its stream", prose).encode()))
+    lost = bytearray(bz2.compress(page_xml(501, "Lost with its stream", prose).encode()))
     lost[len(lost) // 2] ^= 0xFF
     others = [
-        _page(601, "Fresnel's lens", "#REDIRECT [[Fresnel lens]]", redirect="Fresnel lens"),
-        _page(602, "Talk:Fresnel lens", "Is it ''Fresnel's''? ~~~~", namespace=1),
-        _page(603, "Common.css", "a { color: blue }").replace(">wikitext<", ">css<"),
-        _page(604, "Mill (disambiguation)", "{{disambig}}\n[[Category:Disambiguation]]"),
-        _page(605, "A stub", "A '''stub''' is short."),
-        _page(606, "Nested without end", "{{a|" * 2000 + "[[b|" * 2000 + "{|\n" * 2000 + "<ref>" * 2000),
-        _page(607, "An entity", prose).replace("far less", "&far; less", 1),
-        _page(608, "An open element", prose).replace("</title>", "</titel>"),
-        _page(609, "Not closed", prose).replace("  </page>\n", ""),
-        _page(610, "Deep", prose).replace("<ns>", "<x>" * 100 + "</x>" * 100 + "<ns>"),
-        _page(611, "Without an id", prose).replace("<id>611</id>", "", 1),
+        page_xml(601, "Fresnel's lens", "#REDIRECT [[Fresnel lens]]", redirect="Fresnel lens"),
+        page_xml(602, "Talk:Fresnel lens", "Is it ''Fresnel's''? ~~~~", namespace=1),
+        page_xml(603, "Common.css", "a { color: blue }").replace(">wikitext<", ">css<"),
+        page_xml(604, "Mill (disambiguation)", "{{disambig}}\n[[Category:Disambiguation]]"),
+        page_xml(605, "A stub", "A '''stub''' is short."),
+        page_xml(606, "Nested without end", "{{a|" * 2000 + "[[b|" * 2000 + "{|\n" * 2000 + "<ref>" * 2000),
+        page_xml(607, "An entity", prose).replace("far less", "&far; less", 1),
+        page_xml(608, "An open element", prose).replace("</title>", "</titel>"),
+        page_xml(609, "Not closed", prose).replace("  </page>\n", ""),
+        page_xml(610, "Deep", prose).replace("<ns>", "<x>" * 100 + "</x>" * 100 + "<ns>"),
+        page_xml(611, "Without an id", prose).replace("<id>611</id>", "", 1),
     ]
     middle = len(whole[3]) // 2
     streams = [
-        bz2.compress(_head("en", "0.10").encode()),
+        bz2.compress(head("en", "0.10").encode()),
         *(bz2.compress("".join(pair).encode()) for pair in (whole[:2], whole[2:3])),
         bytes(lost),
         bz2.compress(whole[3][:middle].encode()),  # a page in two streams
@@ -109,10 +111,11 @@ def _troubled(pages: list[tuple[int, str, str]]) -> bytes:
 
 
 def _dump(language: str, pages: list[str], version: str = "0.10") -> str:
-    return _head(language, version) + "".join(pages) + _END
+    return head(language, version) + "".join(pages) + _END
 
 
-def _head(language: str, version: str) -> str:
+def head(language: str, version: str) -> str:
+    """The head of a dump, up to its first page."""
     file, category = _NAMESPACES.get(language, ("File", "Category"))
     return f"""<mediawiki xmlns="http://www.mediawiki.org/xml/export-{version}/" version="{version}"
     xml:lang="{language}">
@@ -132,9 +135,10 @@ def _head(language: str, version: str) -> str:
 """
 
 
-def _page(
+def page_xml(
     number: int, title: str, wikitext: str, namespace: int = 0, redirect: str = "", day: int = 20
 ) -> str:
+    """A page of one revision as dumps have it."""
     target = f"\n    <redirect title={quoteattr(redirect)} />" if redirect else ""
     return f"""  <page>
     <title>{escape(title)}</title>
