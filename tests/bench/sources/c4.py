@@ -72,7 +72,7 @@ def _published(folder: Path, texts: list[str]) -> list[Row]:
 
 def _rules(texts: list[str]) -> list[Row]:
     many, few = _up_to(texts, _RULES_BYTES), _up_to(texts, _SLOW_BYTES)
-    pages = pa.array(many)
+    pages, once = pa.array(many), pa.array(texts)
     measures = {
         name: Measures(C4(mode="rebuild", sentences=name), {}) for name in ("marks", "untrained-punkt")
     }
@@ -82,7 +82,8 @@ def _rules(texts: list[str]) -> list[Row]:
     peer.filter(Document(text="To load its model.", id="0"))
     return [
         _timed("line rules, cleaned text", _size(many), lambda: measures["marks"].clean(pages)),
-        _timed("line rules and Punkt", _size(many), lambda: measures["untrained-punkt"].clean(pages)),
+        # Each text once: what Punkt says of a place is remembered.
+        _timed("line rules and Punkt", _size(texts), lambda: measures["untrained-punkt"].clean(once)),
         _timed("datatrove C4QualityFilter", _size(few), lambda: [peer.filter(d) for d in documents]),
     ]
 
