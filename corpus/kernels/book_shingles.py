@@ -40,7 +40,7 @@ def shingle_hashes(data: bytes, ngram: int) -> Keys:
     """
     source = np.frombuffer(data, np.uint8)
     folded = np.empty(_GROWTH * len(data) + SLACK, np.uint8)
-    starts = np.empty(len(data) + 2, np.int64)  # of words, each with the space after it
+    starts = np.empty(len(data) // 2 + 2, np.int32)  # of words, which take two bytes with the space after
     count = _split(source, *book_table(), folded, starts)  # type: ignore[arg-type]
     if count < ngram:
         return np.empty(0, np.uint64)
@@ -73,7 +73,7 @@ def chunk_signatures(hashes: Keys, starts: Positions, a: Words32, b: Words32) ->
 @njit(nogil=True, cache=True)
 def _split(
     data: Bytes, ascii_bytes: Bytes, entries: Keys, pool: Bytes, pool_offsets: Ints,
-    folded: Bytes, starts: Positions,
+    folded: Bytes, starts: Ints,
 ) -> int:  # fmt: skip
     """Fold a text and collapse its spaces in place; returns its words. `starts` ends with the bytes."""
     _, m, _, _ = fold(data, 0, len(data), ascii_bytes, entries, pool, pool_offsets, folded, 0)
@@ -101,10 +101,11 @@ def _split(
 
 
 @njit(nogil=True, cache=True)
-def _hash(folded: Bytes, starts: Positions, ngram: Int, scratch: Keys, hashes: Keys) -> None:
+def _hash(folded: Bytes, starts: Ints, ngram: Int, scratch: Keys, hashes: Keys) -> None:
     data = scratch.view(np.uint8)
     for i in range(len(hashes)):
-        first, length = starts[i], starts[i + ngram] - starts[i] - 1  # without the last space
+        first = np.int64(starts[i])
+        length = np.int64(starts[i + ngram]) - first - 1  # without the last space
         for k in range(length):
             data[k] = folded[first + k]
         hashes[i] = xxh64(data, scratch, length)

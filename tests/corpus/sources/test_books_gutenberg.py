@@ -84,6 +84,13 @@ def text(raw: str, lines: int = LINES) -> str:
             BOOK,
         ),
         (
+            "makers in several paragraphs",
+            f"{START}\nTranscribed from the 1908 Harbour Society edition by C. Volunteer\n\n"
+            f"the Online Distributed Proofreading Team at\nhttp://www.pgdp.net\n\n"
+            f"(This file was produced from images generously made\navailable by a library)\n\n{BOOK}",
+            BOOK,
+        ),
+        (
             "a transcriber's note is about the text",
             f"{START}\nProduced by A\n\nTranscriber's Note: spelling was kept.\n\n{BOOK}",
             f"Transcriber's Note: spelling was kept.\n\n{BOOK}",

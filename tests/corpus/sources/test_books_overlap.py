@@ -92,6 +92,15 @@ def test_shingles_are_xxh64_of_words(text: str, ngram: int) -> None:
     assert sketcher.hashes(text).tolist() == expected
 
 
+def test_texts_of_one_letter_words_and_of_one_word() -> None:
+    """The most words that a text can have, and the longest shingles."""
+    assert len(SKETCH.hashes("a " * 100_000)) == 100_000 - 4
+    assert len(SKETCH.hashes("孔" * 100_000)) == 100_000 - 4
+    long = " ".join(["b" * 300_000] * 6)
+    assert SKETCH.hashes(long).tolist() == [xxhash.xxh64_intdigest(long[: 5 * 300_001 - 1].encode())] * 2
+    assert len(SKETCH("a " * 100_000).shingles) == 1
+
+
 def test_a_signature_is_datasketchs() -> None:
     hashes = SKETCH.hashes(texts.text(texts.words(1, 3_000)))
     (whole, *chunks), passages = SKETCH.signatures(hashes)
