@@ -8,9 +8,10 @@ from dataclasses import asdict, replace
 
 from corpus import parts, recipe
 from corpus.errors import UserError
-from corpus.overlap import cross, decontaminate, evaluations, finish, ngrams
+from corpus.finished import read_runs
+from corpus.overlap import evaluations, finish, ngrams
 from corpus.overlap.index import INDEX, write_index
-from corpus.overlap.job import OverlapJob, Step, read_runs
+from corpus.overlap.job import OverlapJob
 from corpus.overlap.ngrams import Tables
 from corpus.parts import PartSpec
 from corpus.recipe import digest
@@ -113,11 +114,11 @@ def _cross_dedup(args: argparse.Namespace, beam_args: list[str]) -> int:
     if len(job.runs) < 2:
         raise UserError("cross-dedup compares runs with each other: give two or more")
     if args.dry_run:
-        cross_console.print_plan(job, cross.STEPS)
+        cross_console.print_plan(job)
         return 0
     finish.begin(job, "cross-dedup")
-    _run(job, cross.STEPS, args, beam_args)
-    counters = finish.finish(job, "cross-dedup", cross.STEPS)
+    _run(job, args, beam_args)
+    counters = finish.finish(job, "cross-dedup")
     cross_console.print_copies(job, counters)
     return 0
 
@@ -138,16 +139,15 @@ def _decontaminate(args: argparse.Namespace, beam_args: list[str]) -> int:
     tables = ngrams.gather(texts, settings.ngram)
     if not tables.grams.num_rows:
         raise UserError("no text of the evaluations has as many words as an n-gram: give a smaller --ngram")
-    steps = decontaminate.steps(job)
     if args.dry_run:
-        cross_console.print_plan(job, steps)
+        cross_console.print_plan(job)
         cross_console.print_evaluations(tables)
         return 0
     identity = digest([[name, [asdict(text) for text in found]] for name, found in sorted(texts.items())])
     finish.begin(job, "decontaminate", identity)
     _write_index(job, tables, identity)
-    _run(job, steps, args, beam_args)
-    counters = finish.finish(job, "decontaminate", steps)
+    _run(job, args, beam_args)
+    counters = finish.finish(job, "decontaminate")
     cross_console.print_hits(job, tables, counters)
     return 0
 
@@ -163,7 +163,7 @@ def _job(
 
 
 def _write_index(job: OverlapJob, tables: Tables, identity: str) -> None:
-    """Make the part that the other steps read, here, where the evaluations are."""
+    """Make the part that the other stages read, here, where the evaluations are."""
     rule = job.decontaminate
     made_with = {"ngram": rule.ngram, "fields": rule.fields, "version": ngrams.VERSION}
     spec = PartSpec(INDEX, INDEX, made_with, (identity,))
@@ -171,10 +171,13 @@ def _write_index(job: OverlapJob, tables: Tables, identity: str) -> None:
     parts.write_manifest(job.root, INDEX, [part], {"settings": made_with})
 
 
-def _run(job: OverlapJob, steps: Sequence[Step], args: argparse.Namespace, beam_args: list[str]) -> None:
-    from pipelines import overlap, runners
+def _run(job: OverlapJob, args: argparse.Namespace, beam_args: list[str]) -> None:
+    from pipelines import runners, stage_graph
     from pipelines.progress import Progress, StagePlan
 
-    plan = [StagePlan(step.name, len(step.tasks(job))) for step in steps]
+    stages = job.stages()
+    plan = [StagePlan(stage.name, len(stage.tasks(job))) for stage in stages]
     with Progress(job.root, plan):
-        runners.run(lambda p: overlap.build(p, job, steps), args.runner, args.workers, beam_args)
+        runners.run(
+            lambda p: stage_graph.build(p, job, stages[-1].name), args.runner, args.workers, beam_args
+        )

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from corpus.overlap.index import read_part
-from corpus.overlap.job import OverlapJob, Step
+from corpus.overlap.job import OverlapJob
 from corpus.overlap.ngrams import Tables
 from corpus.overlap.report import ALL_FIELDS
 from corpus.recipe import to_dict
@@ -18,8 +18,8 @@ _SHOWN = 30
 _WIDTH = 44
 
 
-def print_plan(job: OverlapJob, steps: Sequence[Step]) -> None:
-    """The settings, the runs and the steps (`--dry-run`)."""
+def print_plan(job: OverlapJob) -> None:
+    """The settings, the runs and the stages (`--dry-run`)."""
     print("settings:")
     for line in orjson.dumps(to_dict(job.settings), option=orjson.OPT_INDENT_2).decode().splitlines():
         print(f"  {line}")
@@ -27,8 +27,8 @@ def print_plan(job: OverlapJob, steps: Sequence[Step]) -> None:
     for run in job.runs:
         print(f"  {run.name:<16}{run.documents:>14,} documents in {len(run.files):,} files  {run.root}")
     print(f"\noutput below {job.root}:")
-    for step in steps:
-        print(f"  {step.name:<16}{len(step.tasks(job)):>14,} parts")
+    for stage in job.stages():
+        print(f"  {stage.name:<16}{len(stage.tasks(job)):>14,} parts")
 
 
 def print_evaluations(tables: Tables) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from corpus import recipe, storage
 from corpus.errors import UserError
-from corpus.overlap.job import read_runs
+from corpus.finished import read_runs
 from corpus.registry import BUILDS, SOURCES
 from corpus.stages import StagedJob
 from pipelines import options

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from corpus import recipe
 from corpus.errors import CorruptPartError, UserError
-from corpus.overlap.job import read_runs
+from corpus.finished import read_runs
 from corpus.registry import BUILDS, SOURCES
 from tokenizer.train import MODEL, train
 

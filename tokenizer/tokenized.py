@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from corpus import parts, storage
 from corpus.accounts import check_equal, collect, write_json
 from corpus.errors import UserError
-from corpus.overlap.job import FinishedRun
+from corpus.finished import FinishedRun
 from corpus.parts import Part, PartFile, PartWriter, open_part_file
 from corpus.recipe import digest
 from corpus.stages import Stage, StagedJob, Task

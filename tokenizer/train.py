@@ -29,7 +29,7 @@ from corpus import storage
 from corpus.accounts import write_json
 from corpus.assets import file_sha256
 from corpus.errors import UserError
-from corpus.overlap.job import FinishedRun
+from corpus.finished import FinishedRun
 from corpus.parts import PartFile, open_part_file
 from corpus.settings.mixture import Tokenizer
 

@@ -21,6 +21,8 @@ from corpus.build.extract import reason_column
 from corpus.build.job import BuildJob
 from corpus.build.source import BuildSource
 from corpus.decide import Removals, first_failed, uniform
+from corpus.overlap.hosts import REASON as OTHER_SOURCE
+from corpus.overlap.hosts import entries_of, hosts_of
 from corpus.parts import Part, PartFile, PartWriter, open_part_file
 from corpus.recipe import digest
 from corpus.schema import DECISION
@@ -49,6 +51,7 @@ def settings(job: BuildJob) -> dict[str, Any]:
     return {
         "checks": [asdict(check) for check in job.source.checks(job.settings)],
         "held_out": job.build.held_out,
+        "hosts": {source: entries_of(source) for source in _other_sources(job)},
         "removals": digest(sorted(map(sorted, asdict(job.removals()).values()))),
     }
 
@@ -93,8 +96,8 @@ def decide(
 ) -> pa.RecordBatch:
     """Decide a batch of annotated rows.
 
-    The first reason against a document, in this order: ``removed``; the reader's own; the first threshold
-    that it fails; that another document stands for it.
+    The first reason against a document, in this order: ``removed``; ``other_source`` (on a host of those in
+    `drop_hosts_of`); the reader's own; the first threshold that it fails; that another stands for it.
 
     Args:
         batch: ``id``, ``key``, ``language``, the reader's reason and the columns of the checks.
@@ -104,10 +107,13 @@ def decide(
     ids, keys = batch.column("id").to_pylist(), batch.column("key").to_pylist()
     own = own_reasons(batch, job.source)
     against = against_candidates(batch, job, own)
+    hosts = hosts_of(_other_sources(job))
     reasons: list[str | None] = []
     for i, id_ in enumerate(ids):
         if removals.has(id_, keys[i]):
             reasons.append("removed")
+        elif hosts.has(keys[i]):
+            reasons.append(OTHER_SOURCE)
         else:
             reasons.append(own[i] or against[i] or others.get(start + i))
     columns = [
@@ -122,6 +128,11 @@ def decide(
         ),
     ]
     return pa.RecordBatch.from_arrays(columns, schema=DECISION)
+
+
+def _other_sources(job: BuildJob) -> tuple[str, ...]:
+    """Sources whose own hosts the source's block leaves out, if it has such a key."""
+    return tuple(getattr(job.settings, "drop_hosts_of", ()))
 
 
 def own_reasons(batch: pa.RecordBatch, source: BuildSource) -> list[str | None]:

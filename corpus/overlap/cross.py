@@ -22,8 +22,9 @@ import pyarrow as pa
 from corpus import exchange
 from corpus.kernels.arrays import Keys
 from corpus.overlap.exact import text_keys
-from corpus.overlap.job import OverlapJob, Step, Task, read_documents, run_tasks, shard_tasks
+from corpus.overlap.job import OverlapJob, document_tasks, run_tasks
 from corpus.parts import PartWriter
+from corpus.stages import Stage, Task
 
 _BYTES_PER_ROW = 200  # of a bucket while it is compared: columns, sort keys, their order, the sorted rows
 _KEY_ROW = pa.schema(
@@ -58,13 +59,12 @@ def _buckets(job: OverlapJob) -> int:
 
 def _keys(job: OverlapJob, task: Task, writer: PartWriter) -> None:
     """Counters: ``in`` (documents), ``empty`` (white space alone: like no other), ``out``, ``bytes_raw``."""
-    assert task.shard is not None
-    writer.tally.count("bytes_raw", task.shard.file.bytes)
+    writer.tally.count("bytes_raw", task.payload.file.bytes)
     with (
         writer.file(f"keys/{task.name}.rows") as f,
         exchange.ExchangeWriter(f, _KEY_ROW, _buckets(job)) as rows,
     ):
-        for batch in read_documents(job, task.shard, ("id", "text")):
+        for batch in job.read(task.payload, ("id", "text")):
             keys, present = text_keys(batch.column("text"))
             ids = [
                 bytes.fromhex(i) for i, p in zip(batch.column("id").to_pylist(), present, strict=True) if p
@@ -85,11 +85,10 @@ def _compare(job: OverlapJob, task: Task, writer: PartWriter) -> None:
     """Counters: ``in`` (rows of the bucket), ``out`` (removals)."""
     bucket = int(task.name.removeprefix("bucket-"))
     tables, runs = [_KEY_ROW.empty_table()], [np.empty(0, np.int16)]
-    for key_task in sorted(shard_tasks(job), key=lambda t: t.name):
-        assert key_task.shard is not None
+    for key_task in sorted(document_tasks(job), key=lambda t: t.name):
         file = job.part("keys", key_task.name).files[0]
         tables.append(exchange.read(job.root, file, bucket))
-        runs.append(np.full(tables[-1].num_rows, key_task.shard.run, np.int16))
+        runs.append(np.full(tables[-1].num_rows, key_task.payload.run, np.int16))
     removals = find_copies(pa.concat_tables(tables), np.concatenate(runs))
     writer.tally.count("in", sum(map(len, runs)))
     writer.tally.count("out", removals.num_rows)
@@ -187,8 +186,8 @@ def _priority(job: OverlapJob) -> dict[str, Any]:
     return {**_bucketing(job), "runs": [[run.name, run.source] for run in job.runs]}
 
 
-STEPS = (
-    Step("keys", shard_tasks, _keys, _bucketing),
-    Step("compare", _bucket_tasks, _compare, _priority, needs=("keys",)),
-    Step("lists", run_tasks, _lists, _priority, needs=("compare",)),
+STAGES = (
+    Stage("keys", document_tasks, _keys, settings=_bucketing),
+    Stage("compare", _bucket_tasks, _compare, settings=_priority, needs=("keys",)),
+    Stage("lists", run_tasks, _lists, settings=_priority, needs=("compare",)),
 )

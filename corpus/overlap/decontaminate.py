@@ -27,19 +27,19 @@ import pyarrow as pa
 
 from corpus.overlap.hits import COUNT, MATCH, write_hits, write_list
 from corpus.overlap.index import INDEX, index_of, read_part, read_tables
-from corpus.overlap.job import OverlapJob, Step, Task, read_documents, run_tasks, shard_tasks
+from corpus.overlap.job import OverlapJob, document_tasks, run_tasks
 from corpus.overlap.report import write_report
 from corpus.parts import PartWriter
+from corpus.stages import Stage, Task
 
 
 def _scan(job: OverlapJob, task: Task, writer: PartWriter) -> None:
     """Counters: ``in`` (documents), ``matched`` (those with a match), ``matches``, ``bytes_raw``."""
-    assert task.shard is not None
-    writer.tally.count("bytes_raw", task.shard.file.bytes)
+    writer.tally.count("bytes_raw", task.payload.file.bytes)
     index = index_of(job)
     documents: Counter[int] = Counter()
     with writer.parquet(f"scan/{task.name}.matches.parquet", MATCH) as sink:
-        for batch in read_documents(job, task.shard, ("id", "text")):
+        for batch in job.read(task.payload, ("id", "text")):
             matches = index.find(batch.column("text"))
             writer.tally.count("in", batch.num_rows)
             writer.tally.count("matches", len(matches.gram))
@@ -85,13 +85,13 @@ def _runs(job: OverlapJob) -> dict[str, Any]:
     return {**_index_digest(job), "runs": [[run.name, run.source] for run in job.runs]}
 
 
-def steps(job: OverlapJob) -> tuple[Step, ...]:
-    """The steps after the first."""
+def stages(job: OverlapJob) -> tuple[Stage, ...]:
+    """The stages after the first."""
     found = [
-        Step("scan", shard_tasks, _scan, _index_digest),
-        Step("count", _one_task, _count, _index_digest, needs=("scan",)),
-        Step("hits", shard_tasks, write_hits, _rule, aligned=("scan",), needs=("count",)),
+        Stage("scan", document_tasks, _scan, settings=_index_digest),
+        Stage("count", _one_task, _count, settings=_index_digest, needs=("scan",)),
+        Stage("hits", document_tasks, write_hits, settings=_rule, aligned=("scan",), needs=("count",)),
     ]
     if job.decontaminate.remove:
-        found.append(Step("lists", run_tasks, write_list, _runs, needs=("hits",)))
-    return (*found, Step("report", _one_task, write_report, _runs, needs=("scan", "count")))
+        found.append(Stage("lists", run_tasks, write_list, settings=_runs, needs=("hits",)))
+    return (*found, Stage("report", _one_task, write_report, settings=_runs, needs=("scan", "count")))

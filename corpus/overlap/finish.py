@@ -1,12 +1,11 @@
 """Begin and end of a job across runs: nothing is mixed with what other runs gave; accounts, manifest, last.
 
-In: the committed parts of every step. Out: ``settings.json`` at the beginning; at the end ``stats.json``,
+In: the committed parts of every stage. Out: ``settings.json`` at the beginning; at the end ``stats.json``,
 ``timing.json``, ``inputs.json`` (where the runs lie) and ``manifest.json``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import orjson
@@ -14,8 +13,9 @@ import orjson
 from corpus import parts, storage
 from corpus.accounts import check_equal, collect, footer_rows, write_json
 from corpus.errors import UserError
+from corpus.finished import DOCUMENTS
 from corpus.overlap.index import INDEX
-from corpus.overlap.job import DOCUMENTS, OverlapJob, Step
+from corpus.overlap.job import OverlapJob
 from corpus.parts import Part
 from corpus.recipe import digest, to_dict
 
@@ -53,7 +53,7 @@ def begin(job: OverlapJob, kind: str, evaluations: str = "") -> None:
     write_json(job.root, _SETTINGS, now)
 
 
-def finish(job: OverlapJob, kind: str, steps: Sequence[Step]) -> dict[str, int]:
+def finish(job: OverlapJob, kind: str) -> dict[str, int]:
     """Check the accounts and write the run's files; returns the counters of ``stats.json``.
 
     Raises:
@@ -62,20 +62,20 @@ def finish(job: OverlapJob, kind: str, steps: Sequence[Step]) -> dict[str, int]:
     """
     done: dict[str, list[Part]] = {}
     timing: dict[str, Any] = {}
-    names = {step.name: [task.name for task in step.tasks(job)] for step in steps}
+    names = {stage.name: [task.name for task in stage.tasks(job)] for stage in job.stages()}
     if kind == "decontaminate":
         names = {INDEX: [INDEX], **names}
     manifests = {}
-    for step, of_step in names.items():
-        done[step], timing[step] = collect(job.root, step, of_step)
-        manifests[step] = parts.check_manifest(job.root, step)
-    totals = {step: parts.sum_counters(found) for step, found in done.items()}
+    for stage, of_stage in names.items():
+        done[stage], timing[stage] = collect(job.root, stage, of_stage)
+        manifests[stage] = parts.check_manifest(job.root, stage)
+    totals = {stage: parts.sum_counters(found) for stage, found in done.items()}
     first = totals["keys" if kind == "cross-dedup" else "scan"]
     check_equal("documents of the runs", job.documents, "documents read", first.get("in", 0))
     check = _check_cross if kind == "cross-dedup" else _check_decontaminate
     check(job, totals, done)
     counters = _counters(job, kind, done)
-    stats = {"counters": counters, "steps": totals}
+    stats = {"counters": counters, "stages": totals}
     write_json(job.root, "stats.json", stats)
     write_json(job.root, "timing.json", timing)
     write_json(job.root, "inputs.json", [{"name": run.name, "root": run.root} for run in job.runs])
@@ -137,8 +137,8 @@ def _counters(job: OverlapJob, kind: str, done: dict[str, list[Part]]) -> dict[s
                 counters[key.replace("removed", f"removed/{part.name}", 1)] = n
         counters["removed"] = parts.sum_counters(done["lists"]).get("out", 0)
     else:
-        for step in ("scan", "hits"):
-            for part in done[step]:
+        for stage in ("scan", "hits"):
+            for part in done[stage]:
                 for name, n in part.counters.items():
                     if name in ("matched", "hits", "removed", "pieces") or name.startswith("removed/"):
                         counters[name] = counters.get(name, 0) + n

@@ -14,11 +14,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpus.overlap.index import read_part, read_tables
-from corpus.overlap.job import OverlapJob, Shard, Task, read_documents, shard_tasks
+from corpus.overlap.job import Documents, OverlapJob, document_tasks
 from corpus.overlap.ngrams import Tables
 from corpus.overlap.spans import remains
 from corpus.parts import PartWriter
 from corpus.schema import DOCUMENT, document_id
+from corpus.stages import Task
 
 FOUND, _OUTCOMES = "found", "outcomes"  # folders
 MATCH = pa.schema(
@@ -61,7 +62,6 @@ PIECE = DOCUMENT.append(pa.field("held_out", pa.bool_(), nullable=False))
 
 def write_hits(job: OverlapJob, task: Task, writer: PartWriter) -> None:
     """Counters: ``matches``, ``hits`` (rows), ``spared`` (matches); to remove, ``removed``, by outcome."""
-    assert task.shard is not None
     matches = read_part(job.root, job.part("scan", task.name), ".matches.parquet")
     writer.tally.count("matches", matches.num_rows)
     if not matches.num_rows:
@@ -74,13 +74,13 @@ def write_hits(job: OverlapJob, task: Task, writer: PartWriter) -> None:
     spared = common > limit if limit else np.zeros(len(common), bool)
     writer.tally.count("spared", int(spared.sum()))
     matches = matches.append_column("documents", pa.array(common)).append_column("spared", pa.array(spared))
-    hits = _with_places(matches, read_tables(job), job.runs[task.shard.run].source)
+    hits = _with_places(matches, read_tables(job), job.runs[task.payload.run].source)
     with writer.parquet(f"{FOUND}/{task.name}.parquet", HIT) as sink:
         for batch in hits.to_batches(65_536):
             sink.write(batch)
     writer.tally.count("hits", hits.num_rows)
     if job.decontaminate.remove:
-        _remove(job, task.name, task.shard, matches.filter(pa.array(~spared)), writer)
+        _remove(job, task.name, task.payload, matches.filter(pa.array(~spared)), writer)
 
 
 def _with_places(matches: pa.Table, tables: Tables, source: str) -> pa.Table:
@@ -108,7 +108,7 @@ def _with_places(matches: pa.Table, tables: Tables, source: str) -> pa.Table:
     return pa.table([columns[name].cast(HIT.field(name).type) for name in HIT.names], schema=HIT)
 
 
-def _remove(job: OverlapJob, name: str, shard: Shard, matches: pa.Table, writer: PartWriter) -> None:
+def _remove(job: OverlapJob, name: str, documents: Documents, matches: pa.Table, writer: PartWriter) -> None:
     """Write what becomes of the documents with matches, and the pieces that stay."""
     spans: dict[str, list[tuple[int, int]]] = {}
     columns = (matches.column(c).to_pylist() for c in ("id", "start", "end"))
@@ -116,12 +116,12 @@ def _remove(job: OverlapJob, name: str, shard: Shard, matches: pa.Table, writer:
         spans.setdefault(id_, []).append((start, end))
     if not spans:
         return
-    folder = f"{job.runs[shard.run].name}/"
+    folder = f"{job.runs[documents.run].name}/"
     with (
         writer.parquet(f"{_OUTCOMES}/{name}.parquet", OUTCOME) as outcomes,
-        writer.parquet(folder + shard.file.path, PIECE) as pieces,
+        writer.parquet(folder + documents.file.path, PIECE) as pieces,
     ):
-        for batch in read_documents(job, shard, PIECE.names):
+        for batch in job.read(documents, PIECE.names):
             affected = batch.filter(pc.is_in(batch.column("id"), pa.array(list(spans))))
             for row in affected.to_pylist():
                 outcome, kept = _cut(job, row, spans[row["id"]])
@@ -166,11 +166,10 @@ def write_list(job: OverlapJob, task: Task, writer: PartWriter) -> None:
     """Counters: ``out``. Held in memory: the ids of a run's removed documents."""
     number = [run.name for run in job.runs].index(task.name)
     ids: list[str] = []
-    for shard_task in shard_tasks(job):
-        assert shard_task.shard is not None
-        part = job.part("hits", shard_task.name)
-        outcomes = f"{_OUTCOMES}/{shard_task.name}.parquet"
-        if shard_task.shard.run == number and part.file(outcomes):
+    for document_task in document_tasks(job):
+        part = job.part("hits", document_task.name)
+        outcomes = f"{_OUTCOMES}/{document_task.name}.parquet"
+        if document_task.payload.run == number and part.file(outcomes):
             ids += read_part(job.root, part, outcomes).column("id").to_pylist()
     with writer.file(f"{task.name}/removals.txt", rows=lambda: len(ids)) as f:
         f.write("".join(f"{id_}\n" for id_ in sorted(ids)).encode())

@@ -1,4 +1,4 @@
-"""Step `evaluations` of a decontamination: the n-grams of evaluations as a part, and read again by tasks.
+"""Stage `evaluations` of a decontamination: the n-grams of evaluations as a part, and read again by tasks.
 
 Out: ``grams.parquet``, ``places.parquet``, ``files.parquet``, the tables of `corpus.overlap.ngrams`.
 """
@@ -16,11 +16,11 @@ from corpus.overlap.job import OverlapJob
 from corpus.overlap.ngrams import EVALUATION, GRAM, PLACE, NgramIndex, Tables
 from corpus.parts import Part, PartWriter, open_part_file, read_record
 
-INDEX = "evaluations"  # step, and name of its only part
+INDEX = "evaluations"  # stage, and name of its only part
 
 
 def write_index(writer: PartWriter, tables: Tables) -> None:
-    """Write the part of step `evaluations`. Counters: ``files``, ``items``, ``searched``, ``ngrams``."""
+    """Write the part of stage `evaluations`. Counters: ``files``, ``items``, ``searched``, ``ngrams``."""
     for name, table in (("grams", tables.grams), ("places", tables.places), ("files", tables.evaluations)):
         with writer.parquet(f"{INDEX}/{name}.parquet", table.schema) as sink:
             for batch in table.to_batches():

@@ -227,6 +227,6 @@ class NgramIndex:
 def _code_point_places(data: Bytes, positions: Positions) -> Positions:
     """How many code points lie before each byte position, from the first of the positions on."""
     distinct, inverse = np.unique(positions, return_inverse=True)
-    steps = [int(code_points(data, a, b)) for a, b in itertools.pairwise(distinct.tolist())]
-    places: Positions = np.cumsum([0, *steps])[inverse]
+    stages = [int(code_points(data, a, b)) for a, b in itertools.pairwise(distinct.tolist())]
+    places: Positions = np.cumsum([0, *stages])[inverse]
     return places

@@ -1,4 +1,4 @@
-"""Step `report` of a decontamination: what was found, by evaluation, field of its items, and run.
+"""Stage `report` of a decontamination: what was found, by evaluation, field of its items, and run.
 
 Out: ``report/report.parquet``, schema `REPORT`, sorted. A match in a field that is only the question says
 less than one in its answer (huggingface/datatrove, src/datatrove/pipeline/decont/n_grams.py, counts none in
@@ -15,9 +15,10 @@ import pyarrow.compute as pc
 
 from corpus.overlap.evaluations import base_field
 from corpus.overlap.index import read_part, read_tables
-from corpus.overlap.job import OverlapJob, Task, shard_tasks
+from corpus.overlap.job import OverlapJob, document_tasks
 from corpus.overlap.ngrams import Tables
 from corpus.parts import PartWriter
+from corpus.stages import Task
 
 ALL_FIELDS = ""
 REPORT = pa.schema(
@@ -39,10 +40,9 @@ def write_report(job: OverlapJob, task: Task, writer: PartWriter) -> None:
     owners = _owners(tables)
     found = [np.zeros(tables.grams.num_rows, bool) for _ in job.runs]
     documents: Counter[tuple[int, int, str]] = Counter()  # run, evaluation, field
-    for shard_task in shard_tasks(job):
-        assert shard_task.shard is not None
-        number = shard_task.shard.run
-        matches = read_part(job.root, job.part("scan", shard_task.name), ".matches.parquet")
+    for document_task in document_tasks(job):
+        number = document_task.payload.run
+        matches = read_part(job.root, job.part("scan", document_task.name), ".matches.parquet")
         found[number][matches.column("gram").to_numpy()] = True
         for evaluation, field, n in _documents(matches, owners):
             documents[number, evaluation, field] += n

@@ -1,4 +1,4 @@
-"""The recipe's blocks of the sources that `llama-corpus build` makes, one file a source, and what they share."""
+"""The recipe's blocks of the sources that `llama-corpus build` makes, a file a source; what they share."""
 
 from __future__ import annotations
 

@@ -15,13 +15,14 @@ from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 
 from corpus.settings import STRICT
+from corpus.settings.cross import HostSource
 
 # By reading of the paper: the numbers of tfds, or those in the paper's first version, which datatrove and
 # dolma took: the other way round.
 LINE_MIN_WORDS = {"tfds": 5, "paper": 3}
 MIN_SENTENCES = {"tfds": 3, "paper": 5}
 
-THRESHOLDS = ("min_english", "max_bad_words", "splits")
+THRESHOLDS = ("min_english", "max_bad_words", "splits", "drop_hosts_of")
 
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)
@@ -31,6 +32,7 @@ class C4:
     mode: Literal["published", "rebuild"] = "published"  # JSON lines as allenai/c4's; WET, WARC or ARC files
     # Those kept. By default both: of published files the choice is made with the files.
     splits: list[Literal["train", "validation"]] = Field(default=["train", "validation"], min_length=1)
+    drop_hosts_of: list[HostSource] = Field(default_factory=list)  # other sources: corpus/overlap/hosts.toml
     # All that follows is of the rebuild.
     reading: Literal["tfds", "paper"] = "tfds"
     line_min_words: int | None = Field(default=None, ge=0)  # else by the reading: 5, or 3

@@ -132,7 +132,7 @@ def test_the_source_first_in_priority_keeps_the_text(deduplicated: Path) -> None
     assert (counters["in"], counters["removed"]) == (34, 4)
     assert counters["removed/commoncrawl"] == 3
     assert counters["removed/commoncrawl/c4"] == 2
-    keys = json.loads((deduplicated / "stats.json").read_bytes())["steps"]["keys"]
+    keys = json.loads((deduplicated / "stats.json").read_bytes())["stages"]["keys"]
     assert (keys["in"], keys["empty"], keys["out"]) == (34, 2, 32)
 
 
