@@ -37,6 +37,7 @@ _TABLE = re.compile(
     r"^[ \t:*#;\x01]*(\{\|)|^[ \t\x01]*(\|\})(?!\})|<(table)(?:\s[^<>]*)?>|</(table)\s*>",
     re.MULTILINE | re.IGNORECASE,
 )
+_ANY_TABLE = re.compile(r"\{\||\|\}|<[/tT]")  # quickly found not to be there
 _HEADING = re.compile(r"^={1,6}[^=\n]", re.MULTILINE)
 _CODE_ENTITIES = frozenset({"nowiki", "pre"})  # where references to characters are still resolved
 
@@ -197,6 +198,8 @@ def remove_tables(text: str, nesting: int) -> str:
     Raises:
         TooNested: more than `nesting` are open at a time.
     """
+    if not _ANY_TABLE.search(text):
+        return text
     spans: list[tuple[int, int]] = []
     stacks: dict[bool, list[int]] = {True: [], False: []}
     for match in _TABLE.finditer(text):

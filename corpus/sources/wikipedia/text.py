@@ -111,13 +111,15 @@ def _sections(text: str, list_mark: str) -> list[Section]:
                 continue
             if item[1][-1] in "*#":
                 mark = list_mark
-        for number, piece in enumerate(line.split(BREAK)):
-            sections[-1].lines.append((mark if number == 0 else "") + _inline(piece))
+        first, *others = line.split(BREAK) if BREAK in line else (line,)
+        sections[-1].lines.append(mark + _inline(first))
+        sections[-1].lines += map(_inline, others)
     return sections
 
 
 def _inline(text: str) -> str:
-    return _SPACES.sub(" ", text).strip()
+    text = text.strip()
+    return _SPACES.sub(" ", text) if "  " in text or "\t" in text else text
 
 
 def _character(match: re.Match[str]) -> str:
