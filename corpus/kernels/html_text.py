@@ -17,7 +17,6 @@ from numba import njit
 
 from corpus.kernels.arrays import Bytes, Int, Ints, Keys, Positions
 from corpus.kernels.eight_bytes import below_space, equal, load, store
-from corpus.kernels.html_entities import LONGEST_NAME
 from corpus.kernels.html_tags import (
     BREAK,
     CELL,
@@ -25,32 +24,31 @@ from corpus.kernels.html_tags import (
     ITEM,
     LINE,
     LIST,
-    MULTIPLIER,
     PARAGRAPH,
     PRE,
     ROW,
-    SLOT_BITS,
+)
+from corpus.kernels.html_tokens import (
+    REPLACEMENT,
+    beyond_comment,
+    beyond_dropped,
+    beyond_tag,
+    is_letter,
+    is_space,
+    kind_of,
+    named_reference,
+    numeric_reference,
 )
 from corpus.kernels.xml_values import put_code_point
 
-_AMP, _SEMICOLON, _HASH, _LESS, _GREATER, _SLASH, _BANG, _QUESTION = b"&;#<>/!?"
-_QUOTE, _APOS, _EQUAL, _NEWLINE, _RETURN, _TAB, _SPACE, _DASH = b"\"'=\n\r\t -"
+_AMP, _HASH, _LESS, _GREATER, _SLASH, _BANG, _QUESTION, _DASH = b"&#<>/!?-"
+_NEWLINE, _RETURN, _TAB, _SPACE = b"\n\r\t "
 _SPACE_BYTE, _LESS_BYTE, _AMP_BYTE, _8, _63 = (np.uint64(n) for n in (_SPACE, _LESS, _AMP, 8, 63))
-_REPLACEMENT = 0xFFFD
-_BEYOND = 0x110000
-_MULTIPLIER = np.uint64(MULTIPLIER)
-_SHIFT = np.uint64(64 - SLOT_BITS)
 
 # State: bytes written; what is due before the next character.
 W, DUE, BREAKS, SPACE, MARK, TABS, HELD = range(7)  # DUE: line ends of blocks, BREAKS: of <br>, HELD: in pre
 PRE_DEPTH, LIST_DEPTH, CELLS, FRESH_PRE = range(7, 11)
 STATE_SIZE = 11
-_BEFORE_NAME, _NAME, _AFTER_NAME, _BEFORE_VALUE, _UNQUOTED = range(5)  # places in a tag
-
-
-@njit(nogil=True, cache=True)
-def _is_space(c: Any) -> Any:
-    return c == _SPACE or (9 <= c <= 13 and c != 11)
 
 
 @njit(nogil=True, cache=True)
@@ -100,89 +98,6 @@ def _block(s: Positions, lines: Int) -> None:
 
 
 @njit(nogil=True, cache=True)
-def _kind_of(data: Bytes, p: Int, end: Int, keys: Keys, kinds: Bytes) -> tuple[Int, Int, np.uint64]:
-    """What the element named at p is, where its name ends, and its key."""
-    key, n = np.uint64(0), 0
-    while p < end:
-        c = data[p]
-        if c in (_GREATER, _SLASH) or _is_space(c):
-            break
-        if 65 <= c <= 90:
-            c |= 32
-        if n < 8:
-            key |= np.uint64(c) << np.uint64(8 * n)
-        else:
-            key = key * np.uint64(31) + np.uint64(c)
-        n += 1
-        p += 1
-    at = np.int64((key * _MULTIPLIER) >> _SHIFT)
-    while keys[at]:
-        if keys[at] == key:
-            return np.int64(kinds[at]), p, key
-        at = (at + 1) & (len(keys) - 1)
-    return 0, p, key
-
-
-@njit(nogil=True, cache=True)
-def _beyond_tag(data: Bytes, p: Int, end: Int) -> Int:
-    """Where the tag ends whose name ends at p, or −1; a quoted value may hold `>`."""
-    place = _BEFORE_NAME
-    while p < end:
-        c = data[p]
-        p += 1
-        if c == _GREATER:
-            return p
-        if _is_space(c):
-            if place == _NAME:
-                place = _AFTER_NAME
-            elif place == _UNQUOTED:
-                place = _BEFORE_NAME
-        elif place == _BEFORE_VALUE:
-            if c in (_QUOTE, _APOS):
-                while p < end and data[p] != c:
-                    p += 1
-                p += 1
-                place = _BEFORE_NAME
-            else:
-                place = _UNQUOTED
-        elif place != _UNQUOTED:
-            if c == _SLASH:
-                place = _BEFORE_NAME
-            elif c == _EQUAL and place != _BEFORE_NAME:
-                place = _BEFORE_VALUE
-            else:
-                place = _NAME
-    return -1
-
-
-@njit(nogil=True, cache=True)
-def _beyond_comment(data: Bytes, p: Int, end: Int) -> Int:
-    """Where the comment whose text begins at p ends."""
-    if p < end and data[p] == _GREATER:
-        return p + 1
-    if p + 1 < end and data[p] == _DASH and data[p + 1] == _GREATER:
-        return p + 2
-    while p + 2 < end:
-        if data[p] == _DASH and data[p + 1] == _DASH:
-            if data[p + 2] == _GREATER:
-                return p + 3
-            if data[p + 2] == _BANG and p + 3 < end and data[p + 3] == _GREATER:
-                return p + 4
-        p += 1
-    return end
-
-
-@njit(nogil=True, cache=True)
-def _beyond_dropped(data: Bytes, p: Int, end: Int, key: np.uint64, keys: Keys, kinds: Bytes) -> Int:
-    """Where the end tag of an element that is not text begins."""
-    while p + 2 < end:
-        if data[p] == _LESS and data[p + 1] == _SLASH and _kind_of(data, p + 2, end, keys, kinds)[2] == key:
-            return p
-        p += 1
-    return end
-
-
-@njit(nogil=True, cache=True)
 def _tag(kind: Int, closing: Any, s: Positions) -> None:
     """What a tag does to the text around it."""
     if kind == BREAK:
@@ -219,66 +134,6 @@ def _tag(kind: Int, closing: Any, s: Positions) -> None:
 
 
 @njit(nogil=True, cache=True)
-def _named(data: Bytes, p: Int, end: Int, names: Bytes, name_ends: Ints) -> tuple[Int, Int]:
-    """The longest reference whose name begins at p: its entry, or −1, and where it ends."""
-    stop = p
-    while stop < end and stop - p < LONGEST_NAME:
-        c = data[stop]
-        if not (48 <= c < 58 or 65 <= c < 91 or 97 <= c < 123):
-            break
-        stop += 1
-    if stop < end and data[stop] == _SEMICOLON:
-        stop += 1
-    while stop > p + 1:
-        low, high = 0, len(name_ends) - 1
-        while low < high:
-            middle = (low + high) >> 1
-            a, b = name_ends[middle], name_ends[middle + 1]
-            order: Any = 0
-            i = 0
-            while order == 0 and i < stop - p and a + i < b:
-                order = np.int64(data[p + i]) - np.int64(names[a + i])
-                i += 1
-            if order == 0:
-                order = (stop - p) - (b - a)
-            if order == 0:
-                return middle, stop
-            if order < 0:
-                high = middle
-            else:
-                low = middle + 1
-        stop -= 1
-    return -1, p
-
-
-@njit(nogil=True, cache=True)
-def _numeric(data: Bytes, p: Int, end: Int, c1: Ints) -> tuple[Int, Int]:
-    """Code point of the numeric reference that begins at p, after `&#`, and where it ends; 0, p: none."""
-    base, q = (16, p + 1) if p < end and data[p] | 32 == 120 else (10, p)
-    start = q
-    value: Any = np.int64(0)
-    while q < end:
-        c: Any = np.int64(data[q])
-        if 48 <= c < 58:
-            c -= 48
-        elif base == 16 and 97 <= c | 32 < 103:
-            c = (c | 32) - 87
-        else:
-            break
-        value = min(value * base + c, _BEYOND)
-        q += 1
-    if q == start:
-        return 0, p
-    if q < end and data[q] == _SEMICOLON:
-        q += 1
-    if value == 0 or value >= _BEYOND or 0xD800 <= value < 0xE000:
-        return _REPLACEMENT, q
-    if 0x80 <= value < 0xA0:
-        return np.int64(c1[value - 0x80]), q
-    return value, q
-
-
-@njit(nogil=True, cache=True)
 def html_to_text(
     data: Bytes, end: Int, out: Bytes, mark: Bytes, s: Positions,
     keys: Keys, kinds: Bytes, names: Bytes, name_ends: Ints, values: Bytes, value_ends: Ints, c1: Ints,
@@ -301,7 +156,7 @@ def html_to_text(
         if c > _SPACE and c != _LESS and c != _AMP:
             _begin(out, s, mark)
             p, s[W] = _copy(data, p, end, out, s[W])
-        elif _is_space(c):
+        elif is_space(c):
             if c == _RETURN and p + 1 < end and data[p + 1] == _NEWLINE:
                 p += 1
             _white(c, out, s, mark)
@@ -312,7 +167,7 @@ def html_to_text(
             p = _reference(data, p, end, out, mark, s, names, name_ends, values, value_ends, c1)
         else:  # another control character
             _begin(out, s, mark)
-            s[W] = put_code_point(out, s[W], c if c else _REPLACEMENT)
+            s[W] = put_code_point(out, s[W], c if c else REPLACEMENT)
             p += 1
     size: Int = s[W]
     return size
@@ -344,11 +199,6 @@ def _copy(data: Bytes, p: Int, end: Int, out: Bytes, w: Int) -> tuple[Int, Int]:
 
 
 @njit(nogil=True, cache=True)
-def _letter(c: Any) -> Any:
-    return 97 <= c | 32 < 123
-
-
-@njit(nogil=True, cache=True)
 def _markup(
     data: Bytes, p: Int, end: Int, out: Bytes, mark: Bytes, s: Positions, keys: Keys, kinds: Bytes
 ) -> Int:
@@ -358,18 +208,18 @@ def _markup(
     closing = q < end and data[q] == _SLASH
     if closing:
         q += 1
-    if q < end and _letter(data[q]):
-        kind, q, key = _kind_of(data, q, end, keys, kinds)
-        q = _beyond_tag(data, q, end)
+    if q < end and is_letter(data[q]):
+        kind, q, key = kind_of(data, q, end, keys, kinds)
+        q = beyond_tag(data, q, end)
         if q < 0:
             return end  # a tag that does not end is none
         if kind == DROPPED and not closing:
-            return _beyond_dropped(data, q, end, key, keys, kinds)
+            return beyond_dropped(data, q, end, key, keys, kinds)
         _tag(kind, closing, s)
         return q
     if q < end and (closing or data[q] == _BANG or data[q] == _QUESTION):
         if not closing and q + 2 < end and data[q] == _BANG and data[q + 1] == _DASH and data[q + 2] == _DASH:
-            return _beyond_comment(data, q + 3, end)
+            return beyond_comment(data, q + 3, end)
         while q < end and data[q] != _GREATER:
             q += 1
         return min(q + 1, end)
@@ -388,16 +238,16 @@ def _reference(
     """Take in the reference, or the plain `&`, at p; returns where it ends."""
     q = p + 1
     if q < end and data[q] == _HASH:
-        value, stop = _numeric(data, q + 1, end, c1)
+        value, stop = numeric_reference(data, q + 1, end, c1)
         if stop > q + 1:
-            if _is_space(value):
+            if is_space(value):
                 _white(value, out, s, mark)
             else:
                 _begin(out, s, mark)
                 s[W] = put_code_point(out, s[W], value)
             return stop
     elif q < end:
-        entry, stop = _named(data, q, end, names, name_ends)
+        entry, stop = named_reference(data, q, end, names, name_ends)
         if entry >= 0:
             a, b = value_ends[entry], value_ends[entry + 1]
             if b - a == 1 and values[a] <= _SPACE:
