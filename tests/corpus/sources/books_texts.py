@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import random
+from typing import Any
+
+from corpus import recipe
+from corpus.dedup.book_pairs import pairs
+from corpus.recipe import Recipe
+from tests.builds import with_build
 
 VOCABULARY = 20_000
 NGRAM = 5
@@ -59,3 +65,24 @@ def with_containment(tokens: list[str], seed: int, share: float) -> list[str]:
         else:
             low = middle
     return best
+
+
+def all_pairs(*arguments: Any) -> tuple[list[list[int]], int]:
+    """Every pair once, ascending; the number of keys beyond the bound."""
+    batches, capped = pairs(*arguments)
+    rows = [row for batch in batches for row in batch.tolist()]
+    return sorted(map(list, {tuple(row) for row in rows})), capped
+
+
+def chosen(
+    split_bytes: int = 1 << 24, bucket_bytes: int = 1 << 28, overlap: Any = (), **changes: Any
+) -> Recipe:
+    """The sample's recipe with other sizes and values in the block of books."""
+    raw = recipe.to_dict(recipe.load("sample"))
+    raw["books"] |= changes
+    if overlap is None:
+        del raw["books"]["overlap"]
+    else:
+        raw["books"]["overlap"] |= dict(overlap)
+    sizes = {"split_bytes": split_bytes, "bucket_bytes": bucket_bytes}
+    return with_build(recipe.from_dict(raw, "test"), rejected="text", held_out=0.0, **sizes)
