@@ -48,13 +48,14 @@ def close(text: str) -> str:
 
 def _joint(run: list[str], after: str) -> str:
     """What parts the text before and after a gap: the first of its marks, else a space if it has one."""
+    ends = after.startswith(("\n", ".")) or not after
     for piece in run:
         for at, character in enumerate(piece):
-            if character in _PUNCTUATION:
+            if character in _PUNCTUATION and (character == ":" or not ends):
                 # A comma follows its word at once, wherever it stood; other marks as their language has it.
                 spaced = character != "," and at > 0 and piece[at - 1] in _SPACE
                 return (" " if spaced else "") + character + (" " if any(map(_has_space, run)) else "")
-    return " " if any(map(_has_space, run)) and not after.startswith(".") else ""
+    return " " if any(map(_has_space, run)) and not ends else ""
 
 
 def _has_space(piece: str) -> bool:

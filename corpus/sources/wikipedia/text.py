@@ -67,7 +67,7 @@ def clean(wikitext: str, site: Site, settings: Wikipedia, dropped: frozenset[str
     text = _MAGIC_WORD.sub(lambda match: "" if match[1].isupper() else match[0], text)
     text = quotes.remove(text)
     if settings.close_gaps:
-        text = gaps.close(text)
+        text = gaps.close(text.replace("&nbsp;", "\xa0"))
     sections = _sections(text.replace(GAP, ""), settings.list_mark)
     if dropped:
         sections = without_named(sections, dropped)

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corpus.settings.wikipedia import Wikipedia
+from corpus.sources.wikipedia.citations import cited_urls
 from corpus.sources.wikipedia.markup import MARKS, TooNested
 from corpus.sources.wikipedia.site import Site, languages, read_site
 from corpus.sources.wikipedia.text import clean
@@ -112,6 +113,11 @@ CASES = {
     "brackets that were empty before": ("call f() and ( ) of it{{x}}", "call f() and ( ) of it"),
     "a space before a mark": ("a {{x}}, b {{y}}. {{z}}", "a, b."),
     "brackets beside brackets": ("Bern ({{a}}){{b}}, is ({{c}})({{d}}) so", "Bern, is so"),
+    "a list of which the end is gone": (
+        "in 1920, {{isbn}}.\nin 1921, {{isbn}}\nwho: {{x}}",
+        "in 1920.\nin 1921\nwho:",
+    ),
+    "a space that does not break": ("Rodolphe&nbsp;{{I}} (et&nbsp;{{II}})", "Rodolphe (et)"),
     "items of which a full stop is left": ("* {{cite}}.\n* {{a}}. b\n* ...", "* b\n* ..."),
     "a gap that begins a line": ("* {{cite}}; also b", "* also b"),
 }
@@ -266,6 +272,9 @@ BOMBS = {
     "variants": "-{" * 500_000,
     "closed variants": "-{a" * 100_000 + "}-" * 100_000,
     "bars": "|" * 1_000_000,
+    "citations": "{{cite|a=http://a.b" * 60_000,
+    "citations in citations": "{{cite {{a}} " * 80_000,
+    "parameters": "{{cite" + "|a= " * 200_000,
     "semicolons": "-{" + "sr-ec:a;" * 100_000 + "}-",
 }
 
@@ -279,5 +288,6 @@ def test_time_is_that_of_the_length(name: str) -> None:
     for part in (bomb[: len(bomb) // 8], bomb):
         start = time.process_time()
         text(part, "sr", unbounded)
+        cited_urls([part], part, "en")
         took.append(time.process_time() - start)
     assert took[1] < max(25 * took[0], 1.0), took
