@@ -88,6 +88,7 @@ class Expander:
         self.begun = False
         self.first_section: int | None = None
         self._checkpoint: _Checkpoint | None = None
+        self._within = 0  # expansions of a moment within each other
 
     def run(self, main: Sequence[str]) -> Result:
         """Read these files one after the other."""
@@ -118,7 +119,13 @@ class Expander:
         self.stream.stack.clear()
 
     def expand_now(self, text: str) -> str:
-        r"""The expansion of a text by the definitions of this moment, as for ``\edef``."""
+        r"""The expansion of a text by the definitions of this moment, as for ``\edef``.
+
+        One in another, too deep, is left as it is.
+        """
+        if self._within >= self.settings.max_depth:
+            return text
+        self._within += 1
         stack, out = self.stream.stack, self.out
         self.stream.stack, self.out = [Frame(text, Origin((), 1))], Output()
         try:
@@ -127,6 +134,7 @@ class Expander:
             return "".join(self.out.pieces)
         finally:
             self.stream.stack, self.out = stack, out
+            self._within -= 1
 
     def define(self, macro: Macro, everywhere: bool = False) -> None:
         """Take a definition over; see `Meanings.define`."""
@@ -330,6 +338,10 @@ class Expander:
         if self.first_section is not None and self.first_section > back.pieces:
             self.first_section = None
         back.frame.pos = back.start
+        if not self.expanding:  # not even the command itself can be read
+            command = _CONTROL.match(back.frame.text, back.start)
+            self.out.emit(command[0] if command else "")
+            back.frame.pos += len(command[0]) if command else 0
         self.expanding = False
 
 

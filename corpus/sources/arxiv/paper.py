@@ -6,6 +6,7 @@ with its LaTeX only leaves some of it in the text.
 
 from __future__ import annotations
 
+import math
 import posixpath
 import re
 from collections.abc import Mapping
@@ -71,7 +72,7 @@ def _group_behind(command: re.Pattern[str], text: str) -> str:
     match = command.search(text)
     if not match:
         return ""
-    stream = Stream(len(text))
+    stream = Stream(math.inf)
     stream.push(text[match.end() :], WRITTEN)
     group = stream.group()
     return joined(group).strip() if group else ""

@@ -182,6 +182,7 @@ class Stream:
 
     def until(self, delimiter: str) -> list[Segment] | None:
         """An argument that ends before a delimiter outside braces; its own, if they hold all, go."""
+        self.spend(PIECE)  # before anything is looked at
         found: list[Segment] = []
         letters = delimiter[-1].isalpha() or delimiter[-1] == "@"
         control = letters and delimiter.startswith("\\")
@@ -234,6 +235,7 @@ class Stream:
         frame = self.top()
         if frame is None or frame.text[frame.pos] != opening:
             return None
+        self.spend(PIECE)  # before anything is looked at
         depth = 1 if opening == "{" else 0  # of braces
         found: list[Segment] = []
         self.move(frame, frame.pos + 1)

@@ -21,6 +21,7 @@ _APPENDICES = names("appendices")
 _COMMENTS = names("comments")
 _FILES = names("files")
 _NAME = re.compile(r"[ \t]*\{([^{}\n]{1,200})\}")
+_TITLE = re.compile(r"\s*+\*?\s*+(?:\[[^\[\]]{0,400}\]\s*+)?\{")
 _FILE_NAME = re.compile(r"[ \t\n]*\{([^{}]{1,400})\}|[ \t]*([^\s{}\\%]{1,400})[ \t]?")
 _FILE_BEGIN = re.compile(r"[ \t]*(?:\[[^\]\n]{0,200}\])?[ \t]*\{([^{}\n]{1,200})\}[ \t]*\n?")
 _TEX_ENDINGS = ("", ".tex", ".ltx", ".latex")
@@ -124,20 +125,31 @@ def _file_in_file(paper: Expander, frame: Frame, name: str) -> None:
 
 
 def _section(paper: Expander, command: str) -> None:
-    stream = paper.stream
-    if paper.first_section is None and not paper.out.muted and (paper.begun or not paper.needs_document):
-        stream.begin()
-        stream.skip_spaces()
-        if stream.peek() == "*":
-            stream.token()
-            stream.skip_spaces()
-        if stream.peek() == "[":
-            stream.bracket()
-            stream.skip_spaces()
-        if stream.peek() == "{":
-            paper.first_section = len(paper.out.pieces)
-        stream.rollback()
+    wanted = paper.first_section is None and not paper.out.muted and (paper.begun or not paper.needs_document)
+    if wanted and _is_heading(paper):
+        paper.first_section = len(paper.out.pieces)
     paper.out.emit(f"\\{command}")
+
+
+def _is_heading(paper: Expander) -> bool:
+    """Whether what follows is a title in braces, after a star and a short title, if there are any."""
+    stream = paper.stream
+    frame = stream.top()
+    if frame and _TITLE.match(frame.text, frame.pos):
+        return True
+    if not paper.expanding:
+        return False
+    stream.begin()
+    stream.skip_spaces()
+    if stream.peek() == "*":
+        stream.token()
+        stream.skip_spaces()
+    if stream.peek() == "[":
+        stream.bracket()
+        stream.skip_spaces()
+    found = stream.peek() == "{"
+    stream.rollback()
+    return found
 
 
 def _appendix(paper: Expander, command: str) -> None:
@@ -152,6 +164,11 @@ def _bibliography(paper: Expander, command: str) -> None:
         paper.finish()
         return
     stream = paper.stream
+    frame = stream.top()
+    if frame and (named := _NAME.match(frame.text, frame.pos)):
+        frame.pos = named.end()
+        paper.removed()
+        return
     stream.begin()
     stream.skip_spaces()
     held = stream.bracket() if stream.peek() == "[" else stream.word()
@@ -221,7 +238,8 @@ def _splice(paper: Expander, name: str) -> None:
         paper.removed()
         return
     text = paper.files[path]
-    stream.spend(len(stream.stack))
+    if paper.expanding:
+        stream.spend(len(stream.stack))
     open_files = [frame.file for frame in stream.stack if frame.file]
     if (
         path in open_files
@@ -305,7 +323,9 @@ COMMANDS: dict[str, Command] = {
         Command(_package, packages=True),
     ),
     **dict.fromkeys(raw.DELIMITED | raw.ARGUMENT, Command(_raw, late=True)),
-    **dict.fromkeys(("bibliography", "bibliographystyle", "printbibliography"), Command(_bibliography)),
+    **dict.fromkeys(
+        ("bibliography", "bibliographystyle", "printbibliography"), Command(_bibliography, late=True)
+    ),
     "appendix": Command(_appendix, late=True),
     "begin": Command(_begin, late=True),
     "end": Command(_end, late=True),

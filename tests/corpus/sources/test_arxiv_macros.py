@@ -11,6 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from corpus.settings.arxiv import ArXiv
+from corpus.sources.arxiv.paper import read_paper
 from tests.corpus.sources.arxiv_papers import left, paper, text
 
 CASES = tomllib.loads((Path(__file__).parent / "arxiv_cases.toml").read_text("utf-8")).values()
@@ -77,6 +79,20 @@ def test_a_bomb_stops_and_the_paper_stays(preamble: str) -> None:
     assert found.result.counts.left_names == {"first": "output", "ok": "output"}
 
 
+@pytest.mark.parametrize("preamble", BOMBS.values(), ids=BOMBS)
+def test_after_a_bomb_the_paper_is_still_read(preamble: str) -> None:
+    main = (
+        "\\documentclass{article}" + preamble + "\\begin{document}\\first\n"
+        "\\section[short]{T}\n\\begin{verbatim}\n\\section{no}\n\\end{verbatim}\n\\input{part}\n"
+        "\\bibliographystyle{plain}\n\\bibliography{x}\n\\printbibliography\n\\printbibliography[a=b]\n"
+        "\\begin{thebibliography}{1}\\bibitem{a}\\end{thebibliography}\n\\url{a%b}\n\\end{document}"
+    )
+    found = read_paper({"m.tex": main.encode(), "part.tex": b"P"}, ArXiv(max_depth=1000))
+    assert found is not None
+    left = "\\section[short]{T}\n\\begin{verbatim}\n\\section{no}\n\\end{verbatim}\nP\n"
+    assert found.text.replace("\\printbibliography[a=b]\n", "") == left + "\\url{a%b}"
+
+
 def test_text_in_text_in_text_takes_no_square_of_time() -> None:
     body = "\\b{" * 100_000 + "x" + "}" * 100_000
     start = time.process_time()
@@ -86,6 +102,13 @@ def test_text_in_text_in_text_takes_no_square_of_time() -> None:
     unclosed = paper("\\b{" * 100_000, r"\newcommand{\b}[1]{<#1>}")
     assert time.process_time() - start < 30
     assert unclosed.text.count("\\b{") == 100_000
+
+
+def test_definitions_within_definitions_within_definitions() -> None:
+    nested = "\\edef\\a{" * 3_000 + "x" + "}" * 3_000
+    assert text(f"b {nested}c") == "b c"
+    calls = "".join(f"\\def\\n@{'a' * i}{{\\n@{'a' * (i + 1)}}}" for i in range(1, 1_500))
+    assert text("\\first", f"\\makeatletter{calls}\\def\\first{{\\n@a}}\\makeatother") == "\\n@" + "a" * 10
 
 
 WORDS = st.lists(

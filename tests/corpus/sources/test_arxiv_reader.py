@@ -18,6 +18,7 @@ import pytest
 from corpus.build.source import FileRange, ReadContext
 from corpus.inputs import InputFile
 from corpus.recipe import Limits
+from corpus.sample import ROOT
 from corpus.schema import document_id
 from corpus.settings.arxiv import ArXiv
 from corpus.sources.arxiv import SOURCE
@@ -309,6 +310,18 @@ def test_limits_of_tokens_reject_only_where_a_tokenizer_is_named() -> None:
         ("arxiv_v1_tokens_per_character", 0.5, 1),
     ]
     assert SOURCE.assets(named) == ["sp"]
+
+
+def test_tokens_are_counted_by_the_tokenizer_named(tmp_path: Path) -> None:
+    (plain,), _, _ = read(tmp_path / "1308.0001.tex", PAPER)
+    assert plain["arxiv_v1_tokens"] is None
+    file = InputFile("1308.0001.tex", str(tmp_path / "1308.0001.tex"), len(PAPER), "", "", False)
+    model = str(ROOT / "models" / "en.sp.model")
+    context = ReadContext(ArXiv(tokenizer="sp"), Limits(), {"sp": model}, 1 << 20)
+    (batch,) = SOURCE.read(FileRange(file, 0, file.size), context, Tally(lambda rows: None))
+    (row,) = batch.to_pylist()
+    assert len(BODY) / 8 < row["arxiv_v1_tokens"] <= len(BODY)
+    assert row["arxiv_v1_tokens_per_character"] == row["arxiv_v1_tokens"] / len(BODY)
 
 
 def test_the_newest_version_stays() -> None:
