@@ -65,7 +65,7 @@ def stages(job: BuildJob) -> tuple[Stage, ...]:
 SOURCE = BuildSource(
     name=NAME,
     version=1,
-    libraries=("pyarrow", "isal"),
+    libraries=("pyarrow",),
     fields=FIELDS,
     read=read,
     checks=checks,
