@@ -80,6 +80,7 @@ def run(build: Callable[[beam.Pipeline], Any], runner: str, workers: int, beam_a
         flags = ["--direct_running_mode=in_memory"]
         if workers > 1:
             flags = ["--direct_running_mode=multi_processing", f"--direct_num_workers={workers}"]
+            flags.append("--default_sdk_harness_log_level=ERROR")  # what fails is raised to us as well
         options = PipelineOptions([*flags, *beam_args])
         pipeline = beam.Pipeline(runner=FnApiRunner(), options=options)
     else:

@@ -92,4 +92,4 @@ def reason_column(source: BuildSource) -> str:
 
 
 def _weight(split: BuildSplit) -> int:
-    return sum(min(r.end - r.start, r.file.size) for r in split.ranges)
+    return sum(r.bytes for r in split.ranges)

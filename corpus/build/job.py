@@ -129,7 +129,7 @@ def plan_splits(files: Sequence[InputFile], source: BuildSource, split_bytes: in
             weight = file.size * (end - start) // whole
             if ranges and size + weight > split_bytes:
                 close()
-            ranges.append(FileRange(file, start, end))
+            ranges.append(FileRange(file, start, end, weight))
             size += weight
     close()
     return splits
@@ -152,5 +152,5 @@ def source_of(root: str) -> str | None:
 
 
 def _split_from_dict(saved: dict[str, Any]) -> BuildSplit:
-    ranges = tuple(FileRange(InputFile(**r["file"]), r["start"], r["end"]) for r in saved["ranges"])
+    ranges = tuple(FileRange(**{**r, "file": InputFile(**r["file"])}) for r in saved["ranges"])
     return BuildSplit(saved["ordinal"], ranges)

@@ -25,11 +25,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FileRange:
-    """What one split owns of a raw file: bytes [start, end) as stored, of Parquet its row groups."""
+    """What one split owns of a raw file: bytes [start, end) as stored, of Parquet its row groups.
+
+    `bytes`: its share of the file's size.
+    """
 
     file: InputFile
     start: int
     end: int
+    bytes: int = 0
 
 
 @dataclass(frozen=True)
