@@ -97,21 +97,25 @@ def uniforms(ids: list[str], copy: int, seed: int) -> Uniforms:
     return np.array(hashes, np.uint64).astype(np.float64) / 2.0**53
 
 
-def limit_of(u: Uniforms, tokens: Positions, rest: int) -> float:
-    """The limit on u under which documents have `rest` tokens together, right to one document.
+def limit_of(u: Uniforms, tokens: Positions, rest: int, below: int = 0) -> float:
+    """The limit on u under which documents together come nearest to `rest` tokens.
 
     Args:
-        u: float64[n], of the last copy of each document.
+        u: float64[n], of the last copy of each document, or of those among which the limit lies.
         tokens: int64[n].
         rest: tokens wanted; not more than there are.
+        below: tokens of the documents with a smaller u than these.
 
     Returns:
-        A number such that the documents with u below it have at least `rest` tokens, and without the last
-        of them fewer; 0 where none are wanted.
+        A number such that adding the next document below or leaving out the last comes no nearer; 0 where
+        none are wanted. At least one document is drawn.
     """
     if rest <= 0:
         return 0.0
     order = np.argsort(u, kind="stable")
-    total = np.cumsum(tokens[order])
+    total = below + np.cumsum(tokens[order])
     last = int(np.searchsorted(total, rest))
+    before = int(total[last - 1]) if last else below
+    if before and rest - before <= total[last] - rest:
+        return float(u[order[last]])
     return float(np.nextafter(u[order[last]], 2.0))

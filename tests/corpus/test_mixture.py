@@ -74,15 +74,23 @@ def test_no_token_is_lost_in_rounding(weights: list[int], tokens: int) -> None:
     share=st.floats(0, 1),
     seed=st.integers(0, 2**64 - 1),
 )
-def test_the_last_epoch_is_right_to_one_document(tokens: list[int], share: float, seed: int) -> None:
+def test_the_last_epoch_comes_as_near_as_whole_documents_can(
+    tokens: list[int], share: float, seed: int
+) -> None:
     sizes = np.array(tokens, np.int64)
     u = uniforms([f"{i:032x}" for i in range(len(tokens))], 2, seed)
     rest = int(share * sizes.sum())
-    limit = limit_of(u, sizes, rest)
-    drawn = sizes[u < limit]
-    assert rest <= drawn.sum() < rest + max(tokens)
-    if rest:
-        assert drawn.sum() - sizes[u == u[u < limit].max()].sum() < rest
+    drawn = int(sizes[u < limit_of(u, sizes, rest)].sum())
+    reachable = np.cumsum(sizes[np.argsort(u)]).tolist()
+    assert drawn == 0 if rest == 0 else abs(drawn - rest) == min(abs(n - rest) for n in reachable)
+
+    # The same where only the documents of one bin are looked at.
+    low, high = 0.4, 0.6
+    below = int(sizes[u < low].sum())
+    inside = (low <= u) & (u < high)
+    if below < rest <= below + sizes[inside].sum():
+        limit = limit_of(u[inside], sizes[inside], rest, below)
+        assert below + int(sizes[inside & (u < limit)].sum()) == drawn
 
 
 def test_whole_epochs_and_the_rest() -> None:

@@ -71,7 +71,7 @@ def find_limits(job: MixJob, task: Task, writer: PartWriter) -> None:
     for source, share in sorted(job.shares.items()):
         found = [read_array(job.root, part, _EDGE) for part in all_edges if source_of(part) == source]
         rows = np.concatenate([np.empty(0, _EDGE), *found])
-        limits[source] = mixture.limit_of(rows["u"], rows["tokens"], share.rest - bins[source]["below"])
+        limits[source] = mixture.limit_of(rows["u"], rows["tokens"], share.rest, bins[source]["below"])
     with writer.file("epochs/limits.json") as f:
         f.write(orjson.dumps(limits, option=orjson.OPT_SORT_KEYS))
 
