@@ -1,38 +1,39 @@
-"""The sources and the annotators: two explicit tables.
+"""The sources and the annotators: explicit tables.
 
-A source reads one raw file: (path, name, limits, batch bytes, tally) → batches. Annotators stand in the
-order in which they run; each runs if the recipe has a block of its name, and takes the source's settings
-and the local path of every model by asset name.
+The crawl reads one raw file: (path, name, limits, batch bytes, tally) → batches. Every other source is a
+`corpus.build.source.BuildSource`, in the order of the paper. Annotators stand in the order in which they run;
+each runs if the recipe has a block of its name, and takes the source's settings and the local path of every
+model by asset name.
 """
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pyarrow as pa
 
 from corpus.annotate import c4, fineweb, gopher_quality, gopher_repetition, language, perplexity, reference
-from corpus.build.source import BuildSource
 from corpus.recipe import CommonCrawl, Limits
-from corpus.sources import arxiv, books, commoncrawl, github, stackexchange, wikipedia
-from corpus.sources.c4 import SOURCE as c4_source
+from corpus.sources import commoncrawl
 from corpus.tally import Tally
+
+if TYPE_CHECKING:
+    from corpus.build.source import BuildSource
 
 SOURCES: dict[str, Callable[[str, str, Limits, int, Tally], Iterator[pa.RecordBatch]]] = {
     "commoncrawl": commoncrawl.read_pages,
 }
 
-BUILDS: dict[str, BuildSource] = {
-    source.name: source
-    for source in (
-        c4_source,
-        github.SOURCE,
-        wikipedia.SOURCE,
-        books.SOURCE,
-        arxiv.SOURCE,
-        stackexchange.SOURCE,
-    )
+# Modules, imported when their source is first asked for: their parsers take a second to load.
+BUILDS = {
+    "c4": "corpus.sources.c4",
+    "github": "corpus.sources.github",
+    "wikipedia": "corpus.sources.wikipedia",
+    "books": "corpus.sources.books",
+    "arxiv": "corpus.sources.arxiv",
+    "stackexchange": "corpus.sources.stackexchange",
 }
 
 ANNOTATORS: dict[str, Callable[[CommonCrawl, Mapping[str, str]], Any]] = {
@@ -44,3 +45,8 @@ ANNOTATORS: dict[str, Callable[[CommonCrawl, Mapping[str, str]], Any]] = {
     "perplexity": lambda s, paths: perplexity.open_annotator(s.perplexity, paths, s.language),  # type: ignore[arg-type]
     "reference": lambda s, paths: reference.open_annotator(s.reference, paths),  # type: ignore[arg-type]
 }
+
+
+def build_source(name: str) -> BuildSource:
+    """The source of `BUILDS` of this name: `SOURCE` of its module."""
+    return cast("BuildSource", importlib.import_module(BUILDS[name]).SOURCE)

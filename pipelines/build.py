@@ -51,7 +51,7 @@ def add_parsers(subparsers: argparse._SubParsersAction[argparse.ArgumentParser])
 
 def _build(args: argparse.Namespace, beam_args: list[str]) -> int:
     chosen = recipe.load(args.recipe or "sample")
-    source = registry.BUILDS[args.source]
+    source = registry.build_source(args.source)
     block = getattr(chosen, args.source)
     if block is None:
         raise UserError(f"recipe {chosen.name} has no block [{args.source}]: see corpus/recipes/llama1.toml")

@@ -11,15 +11,9 @@ import functools
 import re
 import zipfile
 from collections.abc import Callable, Iterator
-
-from nltk import redos
-from nltk.tokenize.punkt import PunktParameters, PunktSentenceTokenizer
+from typing import Any
 
 from corpus.errors import UserError
-
-# nltk stops its expressions by the clock, which would end a run for one large page on a busy machine. Those
-# of Punkt take time in proportion to the text.
-redos.DEFAULT_TIMEOUT = None
 
 _TABLE_BYTES = 16 << 20  # the largest of the published ones has 1.2 MB
 _TAIL = re.compile(r"[^\W\d_]{2,}\Z")
@@ -30,14 +24,26 @@ _SPACES = "\t\n\r\v\f"  # with U+0020, what nltk lets a word before a mark begin
 SentenceCounter = Callable[[str], int]
 
 
+@functools.cache
+def _nltk_punkt() -> Any:
+    """nltk's module, imported where it is used: it brings scipy, which takes more than a second."""
+    from nltk import redos
+    from nltk.tokenize import punkt
+
+    # nltk stops its expressions by the clock, which would end a run for one large page on a busy machine.
+    # Those of Punkt take time in proportion to the text.
+    redos.DEFAULT_TIMEOUT = None
+    return punkt
+
+
 class Punkt:
     """nltk's Punkt that asks its rules only where they can say no.
 
     The loops are those of `PunktSentenceTokenizer`, by the names given below.
     """
 
-    def __init__(self, parameters: PunktParameters) -> None:
-        self.tokenizer = PunktSentenceTokenizer(parameters)
+    def __init__(self, parameters: Any) -> None:
+        self.tokenizer = _nltk_punkt().PunktSentenceTokenizer(parameters)
         variables = self.tokenizer._lang_vars
         self._marks = variables.period_context_re()._rx
         self._closing = variables.re_boundary_realignment._rx
@@ -126,7 +132,7 @@ def open_punkt(path: str, language: str) -> Punkt:
     Raises:
         UserError: the file is not that, or has no such language.
     """
-    parameters = PunktParameters()
+    parameters = _nltk_punkt().PunktParameters()
     try:
         with zipfile.ZipFile(path) as archive:
             parameters.abbrev_types = set(_lines(archive, language, "abbrev_types.txt"))
@@ -145,7 +151,7 @@ def open_punkt(path: str, language: str) -> Punkt:
 
 def untrained_punkt() -> Punkt:
     """Punkt without parameters."""
-    return Punkt(PunktParameters())
+    return Punkt(_nltk_punkt().PunktParameters())
 
 
 def _lines(archive: zipfile.ZipFile, language: str, name: str) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 import pyarrow as pa
 
-from corpus import assets, storage
+from corpus import assets, registry, storage
 from corpus.build.source import BuildSource, BuildSplit, FileRange
 from corpus.decide import Removals, read_removals
 from corpus.errors import UserError
@@ -41,9 +41,7 @@ class BuildJob(StagedJob):
     @property
     def source(self) -> BuildSource:
         """The source itself."""
-        from corpus import registry  # which imports the sources, and they the stages and the job
-
-        return registry.BUILDS[self.source_name]
+        return registry.build_source(self.source_name)
 
     @property
     def settings(self) -> Any:
@@ -79,9 +77,7 @@ class BuildJob(StagedJob):
 
     def stages(self) -> tuple[Stage, ...]:
         """The stages of the source, in their order."""
-        from corpus.build.line import usual_stages  # the stages know the job, and the job them
-
-        return self.source.stages(self) if self.source.stages else usual_stages(self)
+        return self.source.stages(self)
 
     def payload_inputs(self, payload: Any) -> tuple[list[Any], list[str]]:
         """Of a split its files, by name and size, and what shows on this machine that one was changed."""

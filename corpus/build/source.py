@@ -119,13 +119,13 @@ class BuildSource:
             these all that could be documents, and each unreadable record, span or file; ``skipped``;
             ``bad``; ``out``; always in = out + bad + merged.
         checks: thresholds that documents are held to, in their order.
+        stages: all stages of a build; `corpus.build.line` has the usual ones.
         unique: rules of uniqueness, applied one after the other to what the checks let pass.
         cut: (file, bytes) → ranges of about so many bytes.
         assets: names of the recipe's assets that the block uses.
         thresholds: fields of the block that only `checks` and `unique` look at: what the reader yields does
             not change with them.
         check_input: raises `UserError` for what the user got wrong in the choice of files.
-        stages: all stages of the source, where they are not the usual ones.
     """
 
     name: str
@@ -134,9 +134,9 @@ class BuildSource:
     fields: tuple[pa.Field, ...]
     read: Callable[[FileRange, ReadContext, Tally], Iterator[pa.RecordBatch]]
     checks: Callable[[Any], list[Check]]
+    stages: Callable[[BuildJob], tuple[Stage, ...]]
     unique: Callable[[Any], tuple[Unique, ...]] = no_unique
     cut: Callable[[InputFile, int], list[tuple[int, int]]] = whole_file
     assets: Callable[[Any], list[str]] = no_assets
     thresholds: frozenset[str] = frozenset()
     check_input: Callable[[Sequence[InputFile], Any], None] = any_input
-    stages: Callable[[BuildJob], tuple[Stage, ...]] | None = None

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from corpus import recipe, registry
 from corpus.accounts import AccountingError
 from corpus.build.job import plan_splits
+from corpus.build.line import usual_stages
 from corpus.build.rows import DocumentRows
 from corpus.build.source import BuildSource, FileRange, ReadContext, Unique
 from corpus.errors import CorruptPartError, UserError
@@ -61,7 +62,7 @@ def unique(_: Any) -> tuple[Unique, ...]:
     return (Unique("name", "same_name", ("key",), ORDER),)
 
 
-SOURCE = BuildSource(LINES, 1, ("pyarrow",), FIELDS, read, checks, unique)
+SOURCE = BuildSource(LINES, 1, ("pyarrow",), FIELDS, read, checks, usual_stages, unique)
 RECIPE = with_build(
     dataclasses.replace(recipe.load("sample"), books=Books()),
     held_out=0.0,
@@ -70,9 +71,14 @@ RECIPE = with_build(
 )
 
 
+def give(monkeypatch: pytest.MonkeyPatch, source: BuildSource) -> None:
+    """Have `source` stand for the one that the recipe has a block of."""
+    monkeypatch.setattr(registry, "build_source", {LINES: source}.__getitem__)
+
+
 @pytest.fixture(autouse=True)
 def _lines(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(registry.BUILDS, LINES, SOURCE)
+    give(monkeypatch, SOURCE)
 
 
 def build(folder: Path, files: dict[str, str], chosen: recipe.Recipe = RECIPE) -> dict[str, int]:
@@ -145,7 +151,7 @@ def test_rows_that_are_lost_fail_the_run(tmp_path: Path, monkeypatch: pytest.Mon
         for batch in read(part, context, tally):
             yield batch.slice(1)
 
-    monkeypatch.setitem(registry.BUILDS, LINES, dataclasses.replace(SOURCE, read=forgetful))
+    give(monkeypatch, dataclasses.replace(SOURCE, read=forgetful))
     with pytest.raises(AccountingError, match="kept"):
         build(tmp_path, {"a": "x:1:first\ny:2:second\n"})
 
@@ -190,7 +196,7 @@ def test_rules_are_applied_one_after_the_other(tmp_path: Path, monkeypatch: pyte
     """Of q's two texts the larger number stays; so the copy of the other one has nothing that beats it."""
     by_text = Unique("text", "same_text", ("text",), (("key", "ascending"),))
     rules = (*unique(None), by_text)
-    monkeypatch.setitem(registry.BUILDS, LINES, dataclasses.replace(SOURCE, unique=lambda _: rules))
+    give(monkeypatch, dataclasses.replace(SOURCE, unique=lambda _: rules))
     counters = build(tmp_path, {"a": "q:1:shared\nq:2:other\n", "b": "r:5:shared\nz:5:other\n"})
     assert {row["key"]: row["text"] for row in rows(tmp_path / "run", "documents")} == {
         "q": "other",

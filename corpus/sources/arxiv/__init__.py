@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from corpus.build.line import usual_stages
 from corpus.build.source import BuildSource, Unique
 from corpus.rules import Check
 from corpus.settings.arxiv import ArXiv
@@ -41,6 +42,7 @@ SOURCE = BuildSource(
     fields=FIELDS,
     read=read,
     checks=_checks,
+    stages=usual_stages,
     unique=_unique,
     assets=_assets,
     thresholds=frozenset({"max_tokens", "max_tokens_per_character"}),

@@ -7,20 +7,20 @@ longer be had; of books with more than 90 % content overlap one stays.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
+from corpus.build import extract
+from corpus.build.job import BuildJob
+from corpus.build.line import closing_stages, usual_stages
 from corpus.build.source import BuildSource, Unique
 from corpus.inputs import InputFile
 from corpus.rules import Check
 from corpus.settings.books import Books
+from corpus.sources.books import near_duplicates
 from corpus.sources.books.book import FIELDS, PREFERENCE
 from corpus.sources.books.book import SOURCE as NAME
 from corpus.sources.books.collections import check_columns, cut, is_parquet
 from corpus.sources.books.read import read
 from corpus.stages import Stage
-
-if TYPE_CHECKING:
-    from corpus.build.job import BuildJob
 
 
 def checks(settings: Books) -> list[Check]:
@@ -61,16 +61,11 @@ def check_input(files: Sequence[InputFile], settings: Books) -> None:
 
 def stages(job: BuildJob) -> tuple[Stage, ...]:
     """The usual stages, and between them those that find books which overlap."""
-    # The stages know the job, which knows all sources.
-    from corpus.build.extract import stage as extract_stage
-    from corpus.build.line import closing_stages, usual_stages
-    from corpus.sources.books import near_duplicates
-
     settings: Books = job.settings
     if settings.overlap is None:
         return usual_stages(job)
     return (
-        extract_stage(SOURCE),
+        extract.stage(job.source),
         *near_duplicates.stages(),
         *closing_stages(job, annotated="extract", verdicts=(near_duplicates.CLUSTERS,)),
     )
@@ -83,9 +78,9 @@ SOURCE = BuildSource(
     fields=FIELDS,
     read=read,
     checks=checks,
+    stages=stages,
     unique=unique,
     cut=cut,
     thresholds=frozenset({"min_characters", "min_alphabetic_words", "copyrighted", "overlap"}),
     check_input=check_input,
-    stages=stages,
 )

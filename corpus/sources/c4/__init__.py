@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from corpus import storage
 from corpus.build.job import BuildJob
+from corpus.build.line import closing_stages, usual_stages
 from corpus.build.source import BuildSource, FileRange, ReadContext, Unique
 from corpus.errors import UserError
 from corpus.inputs import InputFile
@@ -64,8 +65,6 @@ def check_input(files: Sequence[InputFile], settings: C4) -> None:
 
 def stages(job: BuildJob) -> tuple[Stage, ...]:
     """The usual stages for published files; those of `corpus.sources.c4.rebuild` else."""
-    from corpus.build.line import closing_stages, usual_stages  # the stages know the sources
-
     settings: C4 = job.settings
     if settings.mode == "published":
         return usual_stages(job)
@@ -87,9 +86,9 @@ SOURCE = BuildSource(
     fields=FIELDS,
     read=read,
     checks=checks,
+    stages=stages,
     unique=unique,
     assets=used_assets,
     thresholds=frozenset(THRESHOLDS),
     check_input=check_input,
-    stages=stages,
 )

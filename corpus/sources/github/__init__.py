@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from corpus.build.line import usual_stages
 from corpus.build.source import BuildSource, Unique
 from corpus.errors import UserError
 from corpus.inputs import InputFile
@@ -81,6 +82,7 @@ SOURCE = BuildSource(
     fields=FIELDS,
     read=read,
     checks=_checks,
+    stages=usual_stages,
     unique=_unique,
     cut=cut,
     assets=_assets,

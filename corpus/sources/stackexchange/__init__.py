@@ -8,7 +8,6 @@ other tables, are *skipped*; an answer in its question's document is *merged*.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
@@ -20,12 +19,9 @@ from corpus.settings.stackexchange import StackExchange
 from corpus.sources.stackexchange.join import ANSWERS, FIELDS, documents
 from corpus.sources.stackexchange.posts import NAME, POST, read_posts
 from corpus.sources.stackexchange.sites import holds_posts, site_of
+from corpus.sources.stackexchange.stages import stages
 from corpus.sources.stackexchange.stream import is_plain
-from corpus.stages import Stage
 from corpus.tally import Tally
-
-if TYPE_CHECKING:
-    from corpus.build.job import BuildJob
 
 
 def _read(part: FileRange, context: ReadContext, tally: Tally) -> Iterator[pa.RecordBatch]:
@@ -66,12 +62,6 @@ def _check_input(files: Sequence[InputFile], settings: StackExchange) -> None:
         raise UserError(f"stackexchange.sites: the input has no dump of {', '.join(missing)}")
 
 
-def _stages(job: BuildJob) -> tuple[Stage, ...]:
-    from corpus.sources.stackexchange.stages import stages  # they know the job, and the job the sources
-
-    return stages(job)
-
-
 SOURCE = BuildSource(
     name=NAME,
     version=1,
@@ -79,8 +69,8 @@ SOURCE = BuildSource(
     fields=FIELDS,
     read=_read,
     checks=_checks,
+    stages=stages,
     cut=_cut,
     thresholds=frozenset({"unanswered"}),
     check_input=_check_input,
-    stages=_stages,
 )

@@ -7,20 +7,20 @@ comments and other formatting boilerplate.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
+from corpus.build import extract
+from corpus.build.job import BuildJob
+from corpus.build.line import closing_stages
 from corpus.build.source import BuildSource, Unique
 from corpus.errors import UserError
 from corpus.inputs import InputFile
 from corpus.rules import Check
 from corpus.settings.wikipedia import THRESHOLDS, Wikipedia
+from corpus.sources.wikipedia import cited
 from corpus.sources.wikipedia.reader import FIELDS, NAME, read
 from corpus.sources.wikipedia.site import wiki_codes
 from corpus.sources.wikipedia.streams import cut
 from corpus.stages import Stage
-
-if TYPE_CHECKING:
-    from corpus.build.job import BuildJob
 
 
 def checks(settings: Wikipedia) -> list[Check]:
@@ -53,12 +53,7 @@ def check_input(files: Sequence[InputFile], settings: Wikipedia) -> None:
 
 def stages(job: BuildJob) -> tuple[Stage, ...]:
     """The usual line, and the list of cited addresses beside it."""
-    # The stages know the job, and the job its sources.
-    from corpus.build import extract
-    from corpus.build.line import closing_stages
-    from corpus.sources.wikipedia import cited
-
-    first = extract.stage(SOURCE)
+    first = extract.stage(job.source)
     return (first, *cited.stages(), *closing_stages(job, annotated=first.name))
 
 
@@ -69,9 +64,9 @@ SOURCE = BuildSource(
     fields=FIELDS,
     read=read,
     checks=checks,
+    stages=stages,
     unique=unique,
     cut=cut,
     thresholds=THRESHOLDS,
     check_input=check_input,
-    stages=stages,
 )
