@@ -93,7 +93,7 @@ def refuse_other_settings(
     """
     for stage in stages:
         had = _saved_settings(root, stage)
-        now = settings(stage)
+        now = orjson.loads(orjson.dumps(settings(stage)))  # as they are saved: JSON has no tuples
         if had is None or had == now:
             continue
         changed = sorted(k for k in {*had, *now} if had.get(k) != now.get(k))
