@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import csv
 import gzip
-import os
 import random
 import uuid
 from collections.abc import Iterable
@@ -23,6 +22,7 @@ from corpus import inputs, recipe
 from corpus.sample import CRAWL
 from corpus.sources.commoncrawl import read_pages
 from corpus.tally import Tally
+from tests.shared import DATA
 
 REPEATED = 0.25
 EXACT = 0.05
@@ -46,8 +46,7 @@ class Copy:
 
 def real_warc_files() -> list[Path]:
     """WARC files of real pages, where the development data is there."""
-    shared = Path(os.environ.get("LLAMA_CORPUS_SHARED", Path(__file__).parents[3] / "shared"))
-    return sorted((shared / "data" / "commoncrawl").glob("html-*.warc.gz"))
+    return sorted((DATA / "commoncrawl").glob("html-*.warc.gz"))
 
 
 def seed_pages(paths: Iterable[Path] = ()) -> Seeds:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import bz2
 import hashlib
 import html
-import os
 import re
 from collections.abc import Iterator
 from importlib import resources
@@ -18,8 +17,8 @@ from pathlib import Path
 from corpus import recipe
 from corpus.cache import cache_directory
 from corpus.training.language_model import LanguageModelSettings, train_language_model
+from tests.shared import DATA
 
-_SHARED = Path(os.environ.get("LLAMA_CORPUS_SHARED", Path(__file__).parents[3] / "shared")) / "data"
 _SETTINGS = LanguageModelSettings(vocab_size=32_000)
 _MARKUP = re.compile(r"(?s)<!--.*?-->|<ref[^>]*/>|<ref.*?</ref>|\{\|.*?\|\}|<[^>]+>")
 _TEMPLATE = re.compile(r"\{\{[^{}]*\}\}")
@@ -29,7 +28,7 @@ _PARAGRAPHS_PER_DOCUMENT = 8
 
 def language_model() -> tuple[str, str]:
     """Paths of the SentencePiece and KenLM files."""
-    sources = sorted(_SHARED.glob("books/*/*.txt")) + sorted(_SHARED.glob("wikipedia/enwiki-latest*.bz2"))
+    sources = sorted(DATA.glob("books/*/*.txt")) + sorted(DATA.glob("wikipedia/enwiki-latest*.bz2"))
     if not sources:
         models = resources.files("corpus.sample") / "models"
         return str(models / "en.sp.model"), str(models / "en.binary")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import io
-import os
 import time
 from pathlib import Path
 
@@ -16,10 +15,9 @@ from warcio.archiveiterator import ArchiveIterator
 from corpus.recipe import Limits
 from corpus.sources.warc import Record, read_records
 from tests.corpus.warc_fixtures import members, read_file
+from tests.shared import DATA, needs
 
-SHARED = Path(os.environ.get("LLAMA_CORPUS_SHARED") or Path(__file__).parents[3] / "shared")
-CRAWL = SHARED / "data" / "commoncrawl"
-needs_shared = pytest.mark.skipif(not CRAWL.is_dir(), reason="the shared data is not here")
+CRAWL = DATA / "commoncrawl"
 HTTP = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n<title>T</title><p>Page %d of all pages.</p>"
 
 
@@ -121,7 +119,7 @@ class TestPages:
         line = "{url} 1.2.3.4 " + date + " text/html {length}"
         assert read_file(write(tmp_path, arc(line=line))).pages[0]["timestamp"] is None
 
-    @needs_shared
+    @needs(CRAWL)
     def test_the_same_crawl_as_arc_and_as_warc_gives_the_same_pages(self) -> None:
         stem = "IAH-20080430204825-00000-blackbook"
         arc_pages, warc_pages = (
@@ -131,7 +129,7 @@ class TestPages:
         assert len(arc_pages) == 130
         assert arc_pages == warc_pages
 
-    @needs_shared
+    @needs(CRAWL)
     @pytest.mark.parametrize(
         "name",
         [

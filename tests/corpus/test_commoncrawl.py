@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import os
 import random
 import tomllib
 import zlib
@@ -14,11 +13,10 @@ import brotli  # type: ignore[import-untyped]
 import pytest
 
 from tests.corpus.warc_fixtures import members, read_file, record, response
+from tests.shared import DATA, needs
 
-SHARED = Path(os.environ.get("LLAMA_CORPUS_SHARED") or Path(__file__).parents[3] / "shared")
-CRAWL = SHARED / "data" / "commoncrawl"
+CRAWL = DATA / "commoncrawl"
 EXPECTED = tomllib.loads((Path(__file__).parent / "expected_commoncrawl.toml").read_text())
-needs_shared = pytest.mark.skipif(not CRAWL.is_dir(), reason="the shared data is not here")
 
 
 def write(folder: Path, data: bytes) -> Path:
@@ -27,7 +25,7 @@ def write(folder: Path, data: bytes) -> Path:
     return path
 
 
-@needs_shared
+@needs(CRAWL)
 @pytest.mark.parametrize("name", EXPECTED)
 def test_counts_of_public_files(name: str) -> None:
     read = read_file(CRAWL / name)
@@ -39,13 +37,13 @@ def test_counts_of_public_files(name: str) -> None:
     assert got == EXPECTED[name]
 
 
-@needs_shared
+@needs(CRAWL)
 def test_every_public_file_has_an_expectation() -> None:
     found = {str(p.relative_to(CRAWL)) for p in CRAWL.rglob("*") if p.is_file()}
     assert found == set(EXPECTED)
 
 
-@needs_shared
+@needs(CRAWL)
 def test_a_real_wet_page() -> None:
     (page,) = read_file(CRAWL / "whirlwind/whirlwind.warc.wet.gz").pages
     assert page["url"] == "https://an.wikipedia.org/wiki/Escopete"
@@ -56,7 +54,7 @@ def test_a_real_wet_page() -> None:
     assert not page["text"].endswith("\n")
 
 
-@needs_shared
+@needs(CRAWL)
 def test_the_title_is_not_taken_from_an_embedded_drawing() -> None:
     (page,) = read_file(CRAWL / "html-iawc/title-extraction-embedded-SVG.warc").pages
     assert page["title"] == "Testing title extraction with embedded SVG"

@@ -12,9 +12,9 @@ import pytest
 from corpus.errors import UserError
 from corpus.overlap.evaluations import EvaluationFile, Text, base_field, find, read
 from corpus.overlap.ngrams import chosen, gather, size_for
+from tests.shared import DATA, needs
 
-EVALS = Path(__file__).parents[3] / "shared" / "data" / "evals"
-real = pytest.mark.skipif(not EVALS.is_dir(), reason="needs the evaluation files of ../shared/data/evals")
+EVALS = DATA / "evals"
 
 
 def _read(path: Path, data: str | bytes, max_bytes: int = 1 << 20) -> list[tuple[int, str, str]]:
@@ -214,7 +214,7 @@ def test_the_tables_say_where_each_ngram_stands() -> None:
     ]
 
 
-@real
+@needs(EVALS)
 def test_the_real_files_are_read_whole() -> None:
     files = {file.name.removeprefix("evals/"): file for file in find([str(EVALS)])}
     assert len(files) == 65

@@ -31,8 +31,8 @@ from corpus.sources.commoncrawl import read_pages
 from corpus.tally import Tally
 from corpus.training.classifier import ClassifierSettings, fit
 from tests.corpus.fasttext_models import ModelSpec, write
+from tests.shared import DATA
 
-SHARED = Path(__file__).parents[3] / "shared" / "data"
 PARAGRAPHS_PER_FILE = 300
 
 WORDS = [
@@ -292,24 +292,24 @@ def test_a_cut_file_is_an_error(tmp_path: Path, spec: ModelSpec) -> None:
 
 
 def real_pages() -> Iterator[str]:
-    for path in sorted((SHARED / "commoncrawl").rglob("*.gz")):
+    for path in sorted((DATA / "commoncrawl").rglob("*.gz")):
         for batch in read_pages(str(path), path.name, Limits(), 1 << 24, Tally(lambda bad: None)):
             yield from filter(None, batch.column("text").to_pylist())
 
 
 def real_paragraphs() -> Iterator[str]:
-    with gzip.open(SHARED / "c4" / "c4-sample.dev.json.gz", "rt") as f:
+    with gzip.open(DATA / "c4" / "c4-sample.dev.json.gz", "rt") as f:
         yield from (json.loads(line)["text"] for line in f)
-    for path in sorted((SHARED / "wikipedia").rglob("*.bz2")):
+    for path in sorted((DATA / "wikipedia").rglob("*.bz2")):
         lines = bz2.decompress(path.read_bytes()).decode("utf-8", "replace").split("\n")
         yield from [line for line in lines if len(line) > 20][:PARAGRAPHS_PER_FILE]
-    for path in sorted((SHARED / "books").rglob("*.txt")):
+    for path in sorted((DATA / "books").rglob("*.txt")):
         yield from path.read_bytes().decode("utf-8", "replace").split("\r\n\r\n")[:PARAGRAPHS_PER_FILE]
 
 
 @pytest.fixture(scope="session")
 def real() -> list[str]:
-    if not SHARED.is_dir():
+    if not DATA.is_dir():
         pytest.skip("no real data beside the checkout")
     texts = [*real_pages(), *real_paragraphs()]
     assert len(texts) > 5000

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -29,10 +28,7 @@ from corpus.rules import C4Rules, FineWebRules, GopherQuality, GopherRepetition,
 from corpus.sources.commoncrawl import read_pages
 from corpus.tally import Tally
 from tests.corpus.plain_rules import Row, plain_c4, plain_fineweb, plain_gopher_quality, plain_repetition
-
-SHARED = Path(os.environ.get("LLAMA_CORPUS_SHARED") or Path(__file__).parents[3] / "shared")
-DATA = SHARED / "data"
-needs_shared = pytest.mark.skipif(not DATA.is_dir(), reason="the shared data is not here")
+from tests.shared import DATA, needs
 
 # The first call compiles.
 settings.register_profile("compiled", deadline=None)
@@ -202,14 +198,14 @@ def real() -> list[str]:
     return [text for text in real_texts() if text]
 
 
-@needs_shared
+@needs(DATA)
 @pytest.mark.parametrize("name", READINGS)
 def test_real_pages(name: str, real: list[str]) -> None:
     assert len(real) > 1000
     assert differences(name, real) == []
 
 
-@needs_shared
+@needs(DATA)
 def test_the_list_of_bad_words_that_c4_took(real: list[str], tmp_path: Path) -> None:
     path = DATA / "assets" / "ldnoobw-en-25e679f0.txt"
     words = path.read_text("utf-8").split("\n")

@@ -22,9 +22,9 @@ from warcio.archiveiterator import ArchiveIterator as WarcioIterator
 from corpus.recipe import Limits
 from corpus.sources.warc import Damage, Record, read_records
 from tests.corpus.warc_fixtures import members, read_file, record
+from tests.shared import DATA, needs
 
-SHARED = Path(os.environ.get("LLAMA_CORPUS_SHARED") or Path(__file__).parents[3] / "shared")
-CRAWL = SHARED / "data" / "commoncrawl"
+CRAWL = DATA / "commoncrawl"
 ALL = frozenset({"conversion", "response", "request", "metadata", "warcinfo", "resource", "revisit"})
 A, B, C = (record(number=n) for n in (1, 2, 3))
 # Text that does not compress to next to nothing.
@@ -308,7 +308,7 @@ def sound_files() -> list[str]:
     return [*paths, "whirlwind/whirlwind.warc", "whirlwind/whirlwind.warc.gz"]
 
 
-@pytest.mark.skipif(not CRAWL.is_dir(), reason="the shared data is not here")
+@needs(CRAWL)
 @pytest.mark.parametrize("name", sound_files())
 def test_three_readers_agree(name: str) -> None:
     with (CRAWL / name).open("rb") as file:

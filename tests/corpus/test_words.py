@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from importlib import resources
@@ -26,11 +25,11 @@ from corpus.kernels.language_model_text import normalize_for_language_model
 from corpus.kernels.words import Encoded, new_cache, translate
 from corpus.training import kenlm_tools
 from tests.corpus.warc_fixtures import read_file
+from tests.shared import DATA, needs
 
 SAMPLE = resources.files("corpus") / "sample"
 SENTENCEPIECE = str(SAMPLE / "models" / "en.sp.model")
-SHARED = Path(os.environ.get("LLAMA_CORPUS_SHARED") or Path(__file__).parents[3] / "shared")
-PAGES = [SHARED / "data" / "commoncrawl" / f"html-{x}.warc.gz" for x in ("multilang-a", "trafilatura-a")]
+PAGES = [DATA / "commoncrawl" / f"html-{x}.warc.gz" for x in ("multilang-a", "trafilatura-a")]
 
 PROCESSOR = sentencepiece.SentencePieceProcessor(model_file=SENTENCEPIECE)
 
@@ -241,7 +240,7 @@ def test_perplexity_is_that_of_the_definition(
     )
 
 
-@pytest.mark.skipif(not all(p.exists() for p in PAGES), reason="the shared data is not here")
+@needs(*PAGES)
 @pytest.mark.parametrize("encoding", ["text", "words"])
 @pytest.mark.parametrize("name", ["5-1.5", "trie"])
 def test_perplexity_of_real_pages_is_that_of_the_definition(

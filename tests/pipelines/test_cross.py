@@ -23,8 +23,9 @@ from corpus.schema import document_id
 from pipelines.__main__ import main
 from tests.pipelines.conftest import COMMAND, ROOT, digests, llama_corpus
 from tests.pipelines.finished import ids_of, write_run
+from tests.shared import DATA, needs
 
-EVALS = ROOT.parent / "shared" / "data" / "evals"
+EVALS = DATA / "evals"
 _WORDS = (
     "ferry",
     "harbour",
@@ -618,7 +619,7 @@ def test_dry_run_says_what_would_be_done_and_writes_nothing(planted: Path, tmp_p
 # Real evaluations
 
 
-@pytest.mark.skipif(not EVALS.is_dir(), reason="needs the evaluation files of ../shared/data/evals")
+@needs(EVALS)
 def test_real_items_that_are_planted_are_found_and_nothing_else(tmp_path: Path) -> None:
     gsm8k = [json.loads(line) for line in (EVALS / "gsm8k/test.jsonl").read_text().splitlines()]
     hellaswag = [
@@ -640,7 +641,7 @@ def test_real_items_that_are_planted_are_found_and_nothing_else(tmp_path: Path) 
     assert _list(tmp_path / "o/c4/removals.txt") == ids_of("c4", 0, 1, 2, 3, 4, 10, 11, 12, 13, 14)
 
 
-@pytest.mark.skipif(not EVALS.is_dir(), reason="needs the evaluation files of ../shared/data/evals")
+@needs(EVALS)
 def test_a_clean_run_has_no_hit(sample_run: Path, tmp_path: Path) -> None:
     done = call("decontaminate", sample_run, "--evaluations", EVALS, "--ngram", "auto", "--output", tmp_path)
     assert _hits(tmp_path) == []

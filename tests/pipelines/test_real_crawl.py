@@ -6,7 +6,6 @@ The counts come from `tests/corpus/expected_commoncrawl.toml`, written from the 
 from __future__ import annotations
 
 import json
-import os
 import tomllib
 from collections import Counter
 from pathlib import Path
@@ -16,11 +15,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.pipelines.conftest import ROOT, llama_corpus
+from tests.shared import DATA, needs
 
-DATA = Path(os.environ.get("LLAMA_CORPUS_SHARED", ROOT.parent / "shared")) / "data" / "commoncrawl"
+CRAWL = DATA / "commoncrawl"
 EXPECTED = tomllib.loads((ROOT / "tests/corpus/expected_commoncrawl.toml").read_text())
 
-pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason="the development data is not here")
+pytestmark = needs(CRAWL)
 
 # Two forms of the same pages: run together, drop-all rightly deletes both.
 ALONE = [
@@ -53,9 +53,9 @@ def _rows(folder: Path) -> list[dict[str, Any]]:
 
 
 def test_a_folder_of_good_and_broken_files_is_accounted_for_file_by_file(tmp_path: Path) -> None:
-    llama_corpus("crawl-filter", "--input", DATA, "--output", tmp_path)
+    llama_corpus("crawl-filter", "--input", CRAWL, "--output", tmp_path)
     found, expected = _counters(tmp_path), _expected(list(EXPECTED))
-    assert len(EXPECTED) == sum(path.is_file() for path in DATA.rglob("*"))
+    assert len(EXPECTED) == sum(path.is_file() for path in CRAWL.rglob("*"))
     of_reading = ("in", "bad", "skipped")
     assert {k: v for k, v in found.items() if k.split("/")[0] in of_reading} == expected
     assert found["in"] == found["kept"] + found["rejected"] + found["bad"]
@@ -68,7 +68,7 @@ def test_a_folder_of_good_and_broken_files_is_accounted_for_file_by_file(tmp_pat
 
 @pytest.mark.parametrize("name", ALONE)
 def test_one_of_a_pair_run_alone_keeps_its_text(name: str, tmp_path: Path) -> None:
-    llama_corpus("crawl-filter", "--input", DATA / name, "--output", tmp_path)
+    llama_corpus("crawl-filter", "--input", CRAWL / name, "--output", tmp_path)
     found = _counters(tmp_path)
     expected = _expected([name])
     assert (found["in"], found["bad"], found["skipped"]) == (
@@ -83,10 +83,10 @@ def test_one_of_a_pair_run_alone_keeps_its_text(name: str, tmp_path: Path) -> No
 
 
 def test_the_classifier_learns_from_real_pages_and_real_citations(tmp_path: Path) -> None:
-    pages = [*DATA.glob("html-*.warc.gz"), DATA / "sample-0000.warc.gz", *DATA.glob("edge-fastwarc/*.gz")]
+    pages = [*CRAWL.glob("html-*.warc.gz"), CRAWL / "sample-0000.warc.gz", *CRAWL.glob("edge-fastwarc/*.gz")]
     bootstrap = ("--until", "annotate", "--without", "reference")
     llama_corpus("crawl-filter", "--input", *pages, "--output", tmp_path / "run", *bootstrap)
-    cited = DATA.parent / "wikipedia" / "external-refs-en.txt.gz"
+    cited = DATA / "wikipedia" / "external-refs-en.txt.gz"
     small = ("--match", "host", "--dim", 16, "--epochs", 25, "--learning-rate", 0.5, "--min-count", 2)
     options = ("--run", tmp_path / "run", "--cited", cited, "--output", tmp_path, "--held-out", 0.2, *small)
     llama_corpus("train-classifier", *options)

@@ -1,4 +1,4 @@
-"""Finished runs with given documents, for what reads their Parquet files."""
+"""Finished runs with given documents, and their tokens and shards, made in this process."""
 
 from __future__ import annotations
 
@@ -9,9 +9,15 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from corpus import storage
 from corpus.finished import FinishedRun
 from corpus.parts import PartFile
 from corpus.schema import document_id
+from corpus.settings.mixture import Mixture
+from corpus.stages import StagedJob, close_stage, make_part
+from tokenizer import tokenized
+from tokenizer.mix import finish as mix
+from tokenizer.tokenized import TokenizeJob
 
 SCHEMA = pa.schema(
     [
@@ -48,3 +54,28 @@ def write_run(
         sha256 = hashlib.sha256(data).hexdigest()
         found.append(PartFile(f"documents/{path.name}", table.num_rows, len(data), sha256))
     return FinishedRun(source, source, str(root), hashlib.sha256(source.encode()).hexdigest(), tuple(found))
+
+
+def tokens_here(
+    root: Path, runs: Sequence[FinishedRun], model: Path, part_bytes: int = 1 << 20
+) -> dict[str, dict[str, int]]:
+    """Tokenize runs in this process, without an engine; returns the counters of each source."""
+    data = model.read_bytes()
+    storage.write_bytes(str(root / tokenized.MODEL), data)
+    job = TokenizeJob(str(root), tuple(runs), tokenized.sha256_of(data), part_bytes)
+    _stages(job)
+    return tokenized.finish(job)
+
+
+def mix_here(root: Path, tokens: Path, mixture: Mixture) -> dict[str, dict[str, float]]:
+    """Draw a mixture in this process, without an engine; returns the table of its sources."""
+    job = mix.prepare(str(root), str(tokens), mixture)
+    _stages(job)
+    return mix.finish(job)
+
+
+def _stages(job: StagedJob) -> None:
+    for stage in job.stages():
+        for task in stage.tasks(job):
+            make_part(job, stage, task)
+        close_stage(job, stage)

@@ -5,12 +5,10 @@ The evaluations are those of the development data, else some of the documents' o
 
 from __future__ import annotations
 
-import os
 import string
 import time
 from collections.abc import Callable, Iterator
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -22,6 +20,7 @@ from corpus.overlap.exact import text_keys
 from corpus.overlap.ngrams import NgramIndex
 from tests.bench.generator import seed_pages
 from tests.bench.sources import Row
+from tests.shared import DATA
 
 _BYTES = 200_000_000
 _LOOP_BYTES = 6_000_000
@@ -49,9 +48,8 @@ def measure() -> list[Row]:
 
 
 def _evaluations(pages: list[str]) -> dict[str, list[Text]]:
-    shared = Path(os.environ.get("LLAMA_CORPUS_SHARED", Path(__file__).parents[4] / "shared"))
-    if (shared / "data" / "evals").is_dir():
-        files = evaluations.find([str(shared / "data" / "evals")])
+    if (DATA / "evals").is_dir():
+        files = evaluations.find([str(DATA / "evals")])
         return {file.name: evaluations.read(file, 1 << 30) for file in files}
     # No page has its own lines backwards, so as little is found as in real life.
     lines = [" ".join(reversed(line.split())) for page in pages for line in page.split("\n")]

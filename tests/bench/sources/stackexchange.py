@@ -7,7 +7,6 @@ again and again under other ids.
 from __future__ import annotations
 
 import io
-import os
 import re
 import tempfile
 import time
@@ -29,9 +28,9 @@ from corpus.sources.stackexchange.posts import read_posts
 from corpus.tally import Tally
 from tests.bench.sources import Row
 from tests.builds import build_here, with_build, with_settings
+from tests.shared import DATA
 
 _BYTES, _FEW_BYTES = 150_000_000, 3_000_000
-_SHARED = Path(os.environ.get("LLAMA_CORPUS_SHARED") or Path(__file__).parents[4] / "shared")
 _HEAD, _TAIL = b'<?xml version="1.0" encoding="utf-8"?>\n<posts>\n', b"</posts>\n"
 _ROW = re.compile(rb"^ *<row .*$", re.MULTILINE)
 _IDS = re.compile(rb' (Id|ParentId|AcceptedAnswerId)="(\d+)"')
@@ -40,7 +39,7 @@ _LARGEST_ID = 1_000_000
 
 def measure() -> list[Row]:
     """MB/s of our reader and whole build, and of their peers, on the same rows."""
-    folders = [_SHARED / "data" / "stackexchange", ROOT / "stackexchange"]
+    folders = [DATA / "stackexchange", ROOT / "stackexchange"]
     files = next(found for folder in folders if (found := sorted(folder.glob("*/Posts.xml"))))
     rows = [row for file in files for row in _renumbered(_ROW.findall(file.read_bytes()), files.index(file))]
     few = _dump(rows, _FEW_BYTES)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
 
-import pytest
+from tests.shared import DATA, needs
 
-SHARED = Path(os.environ.get("LLAMA_CORPUS_SHARED") or Path(__file__).parents[4] / "shared")
-DATA = SHARED / "data" / "stackexchange"
-FILES = sorted(DATA.glob("*/Posts.xml"))
-needs_shared = pytest.mark.skipif(not FILES, reason="the shared data is not here")
+REAL_DUMPS = DATA / "stackexchange"
+FILES = sorted(REAL_DUMPS.glob("*/Posts.xml"))
+needs_shared = needs(REAL_DUMPS)
 
 
 def plain_rows(path: Path) -> Iterator[dict[str, str]]:

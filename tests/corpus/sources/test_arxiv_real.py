@@ -8,7 +8,6 @@ from __future__ import annotations
 import gzip
 import io
 import json
-import os
 import re
 import tarfile
 from collections import Counter
@@ -22,10 +21,10 @@ from corpus.recipe import Limits
 from corpus.settings.arxiv import ArXiv
 from corpus.sources.arxiv import SOURCE
 from corpus.tally import Tally
+from tests.shared import DATA, needs
 
-ROOT = Path(__file__).parents[3]
-DATA = Path(os.environ.get("LLAMA_CORPUS_SHARED", ROOT.parent / "shared")) / "data" / "arxiv"
-pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason="the development data is not here")
+PAPERS = DATA / "arxiv"
+pytestmark = needs(PAPERS)
 
 Files = dict[str, str]
 
@@ -62,7 +61,7 @@ FILE_NAMES = re.compile(r"\\(?:input|include|bibliography|bibliographystyle)\s*\
 def found() -> tuple[dict[str, dict[str, object]], dict[str, int]]:
     tally = Tally(lambda rows: None)
     rows = {}
-    for file in resolve([str(DATA)]):
+    for file in resolve([str(PAPERS)]):
         for batch in SOURCE.read(
             FileRange(file, 0, file.size), ReadContext(ArXiv(), Limits(), {}, 1 << 20), tally
         ):
@@ -74,7 +73,7 @@ def found() -> tuple[dict[str, dict[str, object]], dict[str, int]]:
 def sources() -> dict[str, Files]:
     """TeX files of each paper, without comments."""
     papers: dict[str, Files] = {}
-    for path in sorted(DATA.glob("*.tar")):
+    for path in sorted(PAPERS.glob("*.tar")):
         with tarfile.open(path) as outer:
             for member in outer:
                 if member.name.endswith(".gz"):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter, defaultdict
 from pathlib import Path
 
@@ -12,17 +11,17 @@ import pytest
 
 from tests.builds import build_here, rows
 from tests.corpus.sources.books_texts import chosen
+from tests.shared import DATA
 
-ROOT = Path(__file__).parents[3]
-DATA = Path(os.environ.get("LLAMA_CORPUS_SHARED", ROOT.parent / "shared")) / "data" / "books"
+BOOKS = DATA / "books"
 
 
 @pytest.fixture(scope="module")
 def real(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    if not DATA.is_dir():
+    if not BOOKS.is_dir():
         pytest.skip("the development data is not here")
     run = tmp_path_factory.mktemp("books") / "run"
-    build_here(run, "books", [DATA], chosen(split_bytes=8 << 20, bucket_bytes=32 << 20))
+    build_here(run, "books", [BOOKS], chosen(split_bytes=8 << 20, bucket_bytes=32 << 20))
     return run
 
 
@@ -62,7 +61,7 @@ def test_real_texts_begin_and_end_as_books(real: Path) -> None:
             assert phrase not in head or phrase == own, row["file"]
         assert row["books_v1_gutenberg"] == 1
         assert row["books_v1_alphabetic_words"] > 0.96
-        assert row["books_v1_characters"] > 0.55 * (DATA / row["file"]).stat().st_size
+        assert row["books_v1_characters"] > 0.55 * (BOOKS / row["file"]).stat().st_size
     by_file = {row["file"]: json.loads(row["metadata"]) for row in annotated}
     numbers = {name.split("/")[0]: set() for name in by_file}
     for name, metadata in by_file.items():

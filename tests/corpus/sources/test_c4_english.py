@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 import random
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,10 +16,9 @@ from langdetect.lang_detect_exception import LangDetectException
 from corpus.annotate.english import factory, langdetect
 from corpus.kernels.langdetect import stream
 from corpus.sample import ROOT
+from tests.shared import DATA, needs
 
-REAL = (
-    Path(os.environ.get("LLAMA_CORPUS_SHARED", ROOT.parents[2] / "shared")) / "data/c4/c4-sample.dev.json.gz"
-)
+REAL = DATA / "c4" / "c4-sample.dev.json.gz"
 LIBRARY = factory()
 # From Python 3.12 on `sum` makes up for what is rounded off; the compiled loop does not.
 SAME_SUMS = sys.version_info < (3, 12)
@@ -92,7 +89,7 @@ def test_random_numbers_are_those_of_python_and_suffice() -> None:
         assert len(accepted) > 7 * 1001 + 7 * 4
 
 
-@pytest.mark.skipif(not REAL.is_file(), reason="the development data is not here")
+@needs(REAL)
 def test_real_pages() -> None:
     with gzip.open(REAL, "rt", encoding="utf-8") as lines:
         texts = [json.loads(line)["text"] for line in lines]

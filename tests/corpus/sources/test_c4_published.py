@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import io
 import json
-import os
 import zlib
 from pathlib import Path
 from typing import Any
@@ -19,15 +18,16 @@ from corpus import recipe
 from corpus.errors import UserError
 from corpus.inputs import InputFile
 from corpus.recipe import Limits
-from corpus.sample import ROOT, build_c4
+from corpus.sample import build_c4
 from corpus.settings.c4 import C4
 from corpus.sources.c4 import check_input
 from corpus.sources.c4.urls import is_validation
 from corpus.sources.framing import Damage
 from corpus.sources.json_lines import Line, read_lines
 from tests.builds import build_here, rows, sample_of, with_settings
+from tests.shared import DATA, needs
 
-DATA = Path(os.environ.get("LLAMA_CORPUS_SHARED", ROOT.parents[2] / "shared")) / "data" / "c4"
+PUBLISHED = DATA / "c4"
 SMALL = Limits(record_bytes=1 << 20, line_bytes=1 << 16, url_bytes=100)
 
 Row = dict[str, Any]
@@ -211,12 +211,12 @@ def test_the_sample(tmp_path: Path) -> None:
     assert {r["text"] for r in rows(tmp_path, "documents")} < texts
 
 
-@pytest.mark.skipif(not DATA.is_dir(), reason="the development data is not here")
+@needs(PUBLISHED)
 def test_real_rows_of_the_validation_split(tmp_path: Path) -> None:
     """All 600 are of C4's own validation split: the rule by which it is found is the published one."""
-    with gzip.open(DATA / "c4-sample.dev.json.gz", "rt", encoding="utf-8") as lines:
+    with gzip.open(PUBLISHED / "c4-sample.dev.json.gz", "rt", encoding="utf-8") as lines:
         raw = [json.loads(line) for line in lines]
-    counters = build(DATA / "c4-sample.dev.json.gz", tmp_path)
+    counters = build(PUBLISHED / "c4-sample.dev.json.gz", tmp_path)
     assert (counters["in"], counters["kept"], counters["bad"]) == (600, 600, 0)
     found = rows(tmp_path, "annotated")
     assert [(r["text"], r["key"], r["timestamp"]) for r in found] == [
@@ -226,8 +226,8 @@ def test_real_rows_of_the_validation_split(tmp_path: Path) -> None:
     assert {r["c4_v1_validation"] for r in found} == {1}
 
 
-@pytest.mark.skipif(not DATA.is_dir(), reason="the development data is not here")
+@needs(PUBLISHED)
 def test_real_rows_of_text_alone(tmp_path: Path) -> None:
-    counters = build(DATA / "redpajama-c4-refined.jsonl", tmp_path)
+    counters = build(PUBLISHED / "redpajama-c4-refined.jsonl", tmp_path)
     assert (counters["in"], counters["kept"], counters["bad"]) == (10, 10, 0)
     assert len({r["id"] for r in rows(tmp_path, "documents")}) == 10

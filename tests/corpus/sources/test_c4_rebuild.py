@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 from collections.abc import Iterable
 from pathlib import Path
@@ -28,8 +27,8 @@ from corpus.sources.commoncrawl import read_pages
 from corpus.tally import Tally
 from tests.builds import build_here, rows, with_build, with_settings
 from tests.corpus.sources.plain_c4 import Page, md5, rebuild, split_page
+from tests.shared import DATA, needs
 
-SHARED = Path(os.environ.get("LLAMA_CORPUS_SHARED", ROOT.parents[2] / "shared")) / "data"
 WORDS = (ROOT / "models" / "stand-in-words.txt").read_text("utf-8").split("\n")[:-1]
 
 Row = dict[str, Any]
@@ -72,11 +71,11 @@ def test_the_sample_crawl_gives_what_plain_python_makes_of_it(tmp_path: Path) ->
     assert counters["in"] == counters["kept"] + counters["rejected"] + counters["bad"]
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason="the development data is not here")
+@needs(DATA)
 def test_real_crawls_give_what_plain_python_makes_of_them(tmp_path: Path) -> None:
-    folder = SHARED / "commoncrawl"
+    folder = DATA / "commoncrawl"
     files = [*sorted(folder.glob("*.warc.gz")), *sorted((folder / "whirlwind").glob("*.wet.gz"))]
-    bad_words = SHARED / "assets" / "ldnoobw-en-25e679f0.txt"
+    bad_words = DATA / "assets" / "ldnoobw-en-25e679f0.txt"
     raw = recipe.to_dict(chosen(bad_words="list"))
     raw["assets"]["list"] = {"url": str(bad_words)}
     counters = build_here(tmp_path, "c4", files, recipe.from_dict(raw, "test"))[1]
@@ -310,7 +309,7 @@ def test_models_and_lists_are_those_that_the_mode_and_the_switches_need() -> Non
     assert used_assets(rebuild_of.c4) == ["ldnoobw-en", "punkt_tab"]
     assert set(used_assets(rebuild_of.c4)) < set(llama1.assets)
     assert used_assets(with_settings(rebuild_of, "c4", sentences="marks").c4) == ["ldnoobw-en"]
-    list_of_c4 = SHARED / "assets" / "ldnoobw-en-25e679f0.txt"
+    list_of_c4 = DATA / "assets" / "ldnoobw-en-25e679f0.txt"
     if list_of_c4.is_file():
         assert file_sha256(list_of_c4) == llama1.assets["ldnoobw-en"].sha256
 

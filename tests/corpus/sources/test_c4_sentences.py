@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -19,8 +18,8 @@ from corpus.errors import UserError
 from corpus.recipe import Language
 from corpus.rules import C4Rules, checks
 from corpus.sample import ROOT
+from tests.shared import DATA
 
-SHARED = Path(os.environ.get("LLAMA_CORPUS_SHARED", ROOT.parents[2] / "shared"))
 ENGLISH = Language(model="", keep=["en"])
 
 # A model of our own in the format of nltk's: words and numbers stand for what a training finds.
@@ -90,7 +89,7 @@ def test_punkts_of_nltk_itself() -> None:
         pytest.skip(str(error))
     assert len(punkt.tokenizer._params.abbrev_types) == 156
     assert punkt.count("Mr. Smith paid $3.50 at 5 p.m. on Jan. 3. He left.") == 2
-    books = sorted((SHARED / "data" / "books").glob("*/*-0.txt"))[:2]
+    books = sorted((DATA / "books").glob("*/*-0.txt"))[:2]
     for path in books:
         for paragraph in path.read_text("utf-8", "replace").replace("\r", "").split("\n\n")[:1500]:
             assert punkt.count(paragraph) == by_nltk(punkt, paragraph)

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from corpus import recipe
 from corpus.settings.github import GitHub
 from corpus.sources.github.headers import header_spans
 from corpus.sources.github.licenses import open_rule
 from tests.builds import build_here, rows, with_build, with_settings
+from tests.shared import DATA, needs
 
-ROOT = Path(__file__).parents[3]
-DATA = Path(os.environ.get("LLAMA_CORPUS_SHARED", ROOT.parent / "shared")) / "data" / "github"
-FILES = DATA / "github-contents.dev.jsonl.gz"
+FILES = DATA / "github" / "github-contents.dev.jsonl.gz"
 
-pytestmark = pytest.mark.skipif(not FILES.is_file(), reason="the development data is not here")
+pytestmark = needs(FILES)
 
 
 def read(path: Path) -> list[dict[str, Any]]:
@@ -74,7 +70,7 @@ def test_texts_of_licences_are_recognised_as_what_they_are() -> None:
     """All but one: Snappy's file says for half of its length what its test data is licensed under."""
     rule = open_rule(GitHub())
     found, wrong = 0, []
-    for row in read(DATA / "licenses.jsonl"):
+    for row in read(DATA / "github" / "licenses.jsonl"):
         if not row["license_text"]:
             continue
         found += 1

@@ -36,7 +36,7 @@ from corpus.sources.stackexchange.sites import (
 )
 from corpus.tally import Tally
 from tests.builds import build_here, rows, sample_of, with_build, with_settings
-from tests.corpus.sources.stackexchange_data import DATA, needs_shared, plain_rows
+from tests.corpus.sources.stackexchange_data import REAL_DUMPS, needs_shared, plain_rows
 
 # The sample's splits are tiny; real dumps would be hundreds of parts.
 RECIPE = with_build(recipe.load("sample"), split_bytes=128 << 20)
@@ -375,7 +375,7 @@ REAL = {
 @needs_shared
 def test_real_dumps(tmp_path: Path) -> None:
     """Counted by another parser: five sites and a meta site, of two of them an older dump as well."""
-    counters = build(tmp_path / "all", [DATA], largest=28)
+    counters = build(tmp_path / "all", [REAL_DUMPS], largest=28)
     questions, answers = (sum(n) for n in zip(*REAL.values(), strict=True))
     older = {1: 264 + 663, 2: 415 + 1572}
     assert counters == {
@@ -410,7 +410,7 @@ def _scores_fall(found: list[dict[str, Any]]) -> None:
 
 @needs_shared
 def test_the_three_largest_real_sites_without_unanswered_questions(tmp_path: Path) -> None:
-    counters = build(tmp_path, [DATA], largest=3, unanswered="reject")
+    counters = build(tmp_path, [REAL_DUMPS], largest=3, unanswered="reject")
     largest = sorted(REAL, key=lambda site: -sum(REAL[site]))[:3]
     assert counters["rejected/site"] == 598 + sum(sum(REAL[site]) for site in set(REAL) - set(largest))
     found = rows(tmp_path, "documents")
@@ -423,7 +423,7 @@ def test_the_three_largest_real_sites_without_unanswered_questions(tmp_path: Pat
 @needs_shared
 def test_pinned_sites(tmp_path: Path) -> None:
     sites = ["datascience.meta.stackexchange.com", "coffee.stackexchange.com"]
-    counters = build(tmp_path, [DATA], sites=sites, largest=1)
+    counters = build(tmp_path, [REAL_DUMPS], sites=sites, largest=1)
     assert {json.loads(row["metadata"])["site"] for row in rows(tmp_path, "documents")} == set(sites)
     assert counters["rejected/empty_answer"] == 5  # of the meta site: images alone
 
@@ -431,22 +431,24 @@ def test_pinned_sites(tmp_path: Path) -> None:
 @needs_shared
 def test_sizes_of_splits_and_buckets_change_no_document(tmp_path: Path) -> None:
     small = with_build(RECIPE, split_bytes=300_000, bucket_bytes=200_000, batch_bytes=50_000)
-    counters = build(tmp_path / "whole", [DATA])
-    assert build(tmp_path / "small", [DATA], small) == counters
+    counters = build(tmp_path / "whole", [REAL_DUMPS])
+    assert build(tmp_path / "small", [REAL_DUMPS], small) == counters
     whole, cut = (without_place(rows(tmp_path / name, "documents")) for name in ("whole", "small"))
     assert whole == cut
     assert len(list((tmp_path / "small" / "annotated").glob("*.parquet"))) > 20
-    assert build(tmp_path / "again", [DATA], small) == counters
+    assert build(tmp_path / "again", [REAL_DUMPS], small) == counters
     assert digests(tmp_path / "again") == digests(tmp_path / "small")
 
 
 @needs_shared
 def test_real_texts_hold_the_words_of_the_posts(tmp_path: Path) -> None:
     """Every title, and every word between the tags of every body, in the right document."""
-    build(tmp_path, [DATA / "genai.stackexchange.com"])
+    build(tmp_path, [REAL_DUMPS / "genai.stackexchange.com"])
     found = {json.loads(row["metadata"])["question"]: row["text"] for row in rows(tmp_path, "documents")}
     posts = [
-        row for row in plain_rows(DATA / "genai.stackexchange.com" / "Posts.xml") if row["PostTypeId"] in "12"
+        row
+        for row in plain_rows(REAL_DUMPS / "genai.stackexchange.com" / "Posts.xml")
+        if row["PostTypeId"] in "12"
     ]
     assert len(posts) == 424
     for row in posts:

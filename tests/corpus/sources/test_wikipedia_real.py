@@ -6,7 +6,6 @@ The counts were found by hand: pages by counting tags, redirects and namespaces 
 from __future__ import annotations
 
 import gzip
-import os
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -29,11 +28,11 @@ from corpus.sources.wikipedia.text import clean
 from corpus.training.cited_urls import read_cited
 from corpus.urls import normalize_url
 from tests.builds import build_here, rows, with_build
+from tests.shared import DATA, needs
 
-ROOT = Path(__file__).parents[3]
-DATA = Path(os.environ.get("LLAMA_CORPUS_SHARED", ROOT.parent / "shared")) / "data" / "wikipedia"
+DUMPS = DATA / "wikipedia"
 
-pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason="the development data is not here")
+pytestmark = needs(DUMPS)
 
 LIMITS = Limits()
 # As mwparserfromhell's path: all sections, no marks, gaps as they are.
@@ -41,7 +40,7 @@ AS_THEIRS = Wikipedia(drop_sections=False, close_gaps=False, list_mark="")
 
 
 def dumps() -> list[Path]:
-    return sorted(p for p in DATA.rglob("*") if p.is_file() and not p.name.startswith("external-refs"))
+    return sorted(p for p in DUMPS.rglob("*") if p.is_file() and not p.name.startswith("external-refs"))
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +117,7 @@ def test_cited_addresses_beside_those_found_by_a_regular_expression(
         u for row in rows(root, "annotated") if row["language"] == "en" for u in row["wikipedia_v1_cited"]
     }
     theirs = set()
-    with (DATA / "external-refs-en.txt.gz").open("rb") as f:
+    with (DUMPS / "external-refs-en.txt.gz").open("rb") as f:
         for line in gzip.decompress(f.read()).decode().splitlines():
             theirs.add(f"https://{normalize_url(line)}")
     without_rest = {url.split("&")[0] for url in ours}
