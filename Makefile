@@ -21,7 +21,7 @@ DEBIAN_PACKAGES := g++ make cmake python3-venv python3-dev libboost-program-opti
   libboost-system-dev libboost-thread-dev zlib1g-dev libbz2-dev liblzma-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help setup system crawl-filter corpus tokenizer shards sample test test-all bench lint clean
+.PHONY: help setup system crawl-filter corpus tokenizer shards sample test test-all test-megatron bench lint clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 16
@@ -66,6 +66,11 @@ test: $(STAMP)  ## Run the tests (a few minutes)
 
 test-all: $(STAMP)  ## Run all tests, the slow ones too
 	@$(BIN)/python -m pytest -n auto $(ARGS)
+
+test-megatron: $(STAMP)  ## Read shards back with Megatron's own reader (installs torch, 5 GB)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[trainer]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps 'megatron-core==0.16.*'
+	@$(BIN)/python -m pytest tests/tokenizer/test_megatron.py -rs $(ARGS)
 
 bench: $(STAMP)  ## Measure MB/s per core by stage, and memory at 1× and 10× input
 	@$(BIN)/python -m tests.bench $(ARGS)
