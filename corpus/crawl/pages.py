@@ -18,7 +18,7 @@ from corpus.inputs import InputFile, Split
 from corpus.parts import Part, open_part_file
 from corpus.registry import SOURCES
 from corpus.schema import document_id
-from corpus.sources.warc import Record, read_records
+from corpus.sources.commoncrawl.warc import Record, read_records
 from corpus.tally import Tally
 
 

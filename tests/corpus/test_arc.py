@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from warcio.archiveiterator import ArchiveIterator
 
 from corpus.recipe import Limits
-from corpus.sources.warc import Record, read_records
+from corpus.sources.commoncrawl.warc import Record, read_records
 from tests.corpus.warc_fixtures import members, read_file
 from tests.shared import DATA, needs
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from corpus.sources.html import decode_text, read_html
-from corpus.sources.warc import Unreadable
+from corpus.raw.damage import Unreadable
+from corpus.raw.html import decode_text, read_html
 
 ARTICLE = """<html><head><title>  The  kettle
 </title><style>p {color: red}</style><script>var a = "<p>no</p>";</script></head><body>

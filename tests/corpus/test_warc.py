@@ -19,8 +19,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from warcio.archiveiterator import ArchiveIterator as WarcioIterator
 
+from corpus.raw.damage import Damage
 from corpus.recipe import Limits
-from corpus.sources.warc import Damage, Record, read_records
+from corpus.sources.commoncrawl.warc import Record, read_records
 from tests.corpus.warc_fixtures import members, read_file, record
 from tests.shared import DATA, needs
 

@@ -10,7 +10,7 @@ from typing import IO, Protocol
 from isal import isal_zlib
 from isal.igzip_lib import IsalError
 
-from corpus.sources.framing import Unreadable
+from corpus.raw.damage import Unreadable
 
 _CHUNK = 256 << 10
 _GZIP_MAGIC = b"\x1f\x8b\x08"

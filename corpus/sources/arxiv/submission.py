@@ -11,11 +11,11 @@ import posixpath
 import re
 from dataclasses import dataclass
 
+from corpus.raw.damage import Unreadable
 from corpus.recipe import Limits
 from corpus.settings.arxiv import ArXiv
 from corpus.sources.arxiv.sources import GzipSource, Source
 from corpus.sources.arxiv.tar import BLOCK, Tar, is_header
-from corpus.sources.framing import Unreadable
 
 _NEW_ID = re.compile(r"(\d{2})(0[1-9]|1[0-2])\.(\d{4,5})(?:v(\d{1,4}))?")
 _OLD_ID = re.compile(r"([a-z][a-z-]{1,18}(?:\.[A-Z]{2})?)/?(\d{2})(0[1-9]|1[0-2])(\d{3})(?:v(\d{1,4}))?")

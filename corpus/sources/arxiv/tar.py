@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from corpus.raw.damage import Unreadable
 from corpus.sources.arxiv.sources import Source
-from corpus.sources.framing import Unreadable
 
 BLOCK = 512
 _EXTENDED_BYTES = 1 << 20  # of a long name or a pax header; longer ones are passed over

@@ -19,12 +19,12 @@ import pyarrow.parquet as pq
 from corpus import storage
 from corpus.errors import UserError
 from corpus.inputs import InputFile
+from corpus.raw.damage import Damage, Unreadable
+from corpus.raw.inflate import is_plain
+from corpus.raw.json_lines import decode, read_lines
 from corpus.recipe import Limits
 from corpus.settings.books import Columns
 from corpus.sources.books.files import Bad
-from corpus.sources.framing import Damage, Unreadable
-from corpus.sources.inflate import is_plain
-from corpus.sources.json_lines import decode, read_lines
 
 _LINES = (".jsonl", ".ndjson", ".json")
 _BATCH_ROWS = 8  # books are large

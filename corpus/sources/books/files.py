@@ -14,10 +14,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO
 
+from corpus.raw.damage import Unreadable
+from corpus.raw.inflate import pieces
+from corpus.raw.members import Break, RecordStart, size_of
 from corpus.recipe import Limits
-from corpus.sources.framing import Unreadable
-from corpus.sources.inflate import pieces
-from corpus.sources.members import Break, RecordStart, size_of
 
 _TEXT_ENDINGS = (".txt", ".text")
 _ANY = RecordStart(1, lambda head: True)

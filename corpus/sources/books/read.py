@@ -24,13 +24,13 @@ import pyarrow as pa
 from corpus import storage
 from corpus.build.rows import DocumentRows
 from corpus.build.source import FileRange, ReadContext
+from corpus.raw.damage import Unreadable
 from corpus.settings.books import Books
 from corpus.sources.books.book import FIELDS, SOURCE, Known, row_of
 from corpus.sources.books.collections import Row, is_lines, is_parquet, read_json, read_parquet
 from corpus.sources.books.encoding import decode
 from corpus.sources.books.files import Bad, Skipped, Text, is_text, read_text, read_zip
 from corpus.sources.books.header import declared_encoding, language_code
-from corpus.sources.framing import Unreadable
 from corpus.tally import BadRecord, Tally
 
 _HEAD_BYTES = 1 << 16  # in which a file declares its encoding

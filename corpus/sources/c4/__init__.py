@@ -12,11 +12,11 @@ from corpus.build.line import closing_stages, usual_stages
 from corpus.build.source import BuildSource, FileRange, ReadContext, Unique
 from corpus.errors import UserError
 from corpus.inputs import InputFile
+from corpus.raw.inflate import pieces
+from corpus.raw.members import Piece, RecordStart
 from corpus.settings.c4 import C4, THRESHOLDS
 from corpus.sources.c4 import pages, published, rebuild, rest
 from corpus.sources.c4.columns import FIELDS, NAME, checks
-from corpus.sources.inflate import pieces
-from corpus.sources.members import Piece, RecordStart
 from corpus.stages import Stage
 from corpus.tally import Tally
 

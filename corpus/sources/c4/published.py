@@ -16,12 +16,12 @@ import xxhash
 from corpus import storage
 from corpus.build.rows import DocumentRows
 from corpus.build.source import FileRange, ReadContext
+from corpus.raw.damage import Damage, Unreadable
+from corpus.raw.json_lines import Line, decode, read_lines
 from corpus.recipe import Limits
 from corpus.schema import document_id
 from corpus.sources.c4.columns import FIELDS, NAME
 from corpus.sources.c4.urls import is_validation
-from corpus.sources.framing import Damage, Unreadable
-from corpus.sources.json_lines import Line, decode, read_lines
 from corpus.tally import BadRecord, Tally
 
 LICENSE = "ODC-By-1.0"  # of allenai/c4
@@ -43,7 +43,7 @@ class _Row(msgspec.Struct):
 def read(part: FileRange, context: ReadContext, tally: Tally) -> Iterator[pa.RecordBatch]:
     """Read the rows of a file; a document's reason is ``empty`` where it has no text.
 
-    Bad are lines that are no JSON object with a text (`corpus.sources.json_lines`), and ``url_too_long`` and
+    Bad are lines that are no JSON object with a text (`corpus.raw.json_lines`), and ``url_too_long`` and
     ``line_too_long`` by the limits.
     """
     rows = DocumentRows(NAME, FIELDS, context.batch_bytes)

@@ -35,13 +35,13 @@ import pyarrow.compute as pc
 
 from corpus.build.rows import DocumentRows
 from corpus.kernels.rules_code import ALPHANUMERIC, CHARACTERS, LINES, LONGEST_LINE, code_counts
+from corpus.raw.damage import Unreadable
+from corpus.raw.html import read_html
 from corpus.recipe import Limits
 from corpus.schema import document_id
 from corpus.settings.github import GitHub
-from corpus.sources.framing import Unreadable
 from corpus.sources.github.headers import remove_header
 from corpus.sources.github.licenses import License
-from corpus.sources.html import read_html
 
 NAME = "github"
 _MEASURES = {

@@ -15,8 +15,8 @@ import xxhash
 
 from corpus import storage
 from corpus.errors import UserError
+from corpus.raw.damage import Damage
 from corpus.recipe import Limits
-from corpus.sources.framing import Damage
 from corpus.sources.github.licenses import License, LicenseRule
 from corpus.sources.github.rows import Row, read_rows
 

@@ -14,9 +14,9 @@ import pyarrow as pa
 
 from corpus import storage
 from corpus.build.source import FileRange, ReadContext
+from corpus.raw.damage import Damage, Unreadable
 from corpus.recipe import Limits
 from corpus.settings.github import GitHub
-from corpus.sources.framing import Damage, Unreadable
 from corpus.sources.github import repositories
 from corpus.sources.github.documents import NAME, CodeFile, Documents, read_text
 from corpus.sources.github.license_list import LicenseList, open_list, row_license

@@ -21,10 +21,10 @@ import pyarrow.parquet as pq
 
 from corpus import storage
 from corpus.inputs import InputFile
+from corpus.raw.damage import Damage, Unreadable
+from corpus.raw.inflate import is_plain
+from corpus.raw.json_lines import Line, decode, read_lines
 from corpus.recipe import Limits
-from corpus.sources.framing import Damage, Unreadable
-from corpus.sources.inflate import is_plain
-from corpus.sources.json_lines import Line, decode, read_lines
 
 _PARQUET = ".parquet"
 _LINES = (".jsonl", ".ndjson", ".json")

@@ -14,8 +14,8 @@ from typing import IO, Any
 
 from corpus import storage
 from corpus.build.source import FileRange
-from corpus.sources import inflate, sevenzip
-from corpus.sources.members import Break, RecordStart
+from corpus.raw import inflate, sevenzip
+from corpus.raw.members import Break, RecordStart
 
 BLOCK = 4 << 20
 _MEMBER = "posts.xml"
@@ -45,7 +45,7 @@ def blocks(part: FileRange, ratio: int) -> Iterator[bytes]:
 
     Raises:
         BrokenStream: `bad_compression`, `compression_ratio` (bzip2, xz); `no_posts` (of an archive), and the
-            reasons of `corpus.sources.sevenzip` and `corpus.sources.inflate`.
+            reasons of `corpus.raw.sevenzip` and `corpus.raw.inflate`.
         OSError: the file cannot be read.
     """
     name = part.file.name.lower()

@@ -21,9 +21,9 @@ from typing import IO
 from corpus import storage
 from corpus.build.source import FileRange
 from corpus.inputs import InputFile
+from corpus.raw import inflate, sevenzip
+from corpus.raw.members import Break, RecordStart
 from corpus.recipe import Limits
-from corpus.sources import inflate, sevenzip
-from corpus.sources.members import Break, RecordStart
 
 _RAW_BLOCK = 256 << 10
 _PIECE = 1 << 20

@@ -17,13 +17,13 @@ from hypothesis import strategies as st
 from corpus import recipe
 from corpus.errors import UserError
 from corpus.inputs import InputFile
+from corpus.raw.damage import Damage
+from corpus.raw.json_lines import Line, read_lines
 from corpus.recipe import Limits
 from corpus.sample import build_c4
 from corpus.settings.c4 import C4
 from corpus.sources.c4 import check_input
 from corpus.sources.c4.urls import is_validation
-from corpus.sources.framing import Damage
-from corpus.sources.json_lines import Line, read_lines
 from tests.builds import build_here, rows, sample_of, with_settings
 from tests.shared import DATA, needs
 

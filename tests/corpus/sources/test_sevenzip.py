@@ -11,7 +11,7 @@ from typing import Any
 import py7zr
 import pytest
 
-from corpus.sources.sevenzip import SevenZipError, open_members
+from corpus.raw.sevenzip import SevenZipError, open_members
 
 METHODS = {
     "lzma2": [{"id": py7zr.FILTER_LZMA2, "preset": 6}],

@@ -18,10 +18,10 @@ from corpus import inputs, recipe
 from corpus.build.source import FileRange, ReadContext
 from corpus.errors import UserError
 from corpus.inputs import InputFile
+from corpus.raw.sevenzip import open_members
 from corpus.sample import build_stackexchange
 from corpus.schema import DOCUMENT
 from corpus.settings.stackexchange import StackExchange
-from corpus.sources.sevenzip import open_members
 from corpus.sources.stackexchange import SOURCE
 from corpus.sources.stackexchange.join import documents
 from corpus.sources.stackexchange.posts import POST

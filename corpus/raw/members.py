@@ -3,7 +3,7 @@
 In: a seekable binary file made of members (of gzip) or frames (of zstd), here both called members. Out:
 `Piece`s, each of one member whose offset is known, and a `Break` where raw bytes could not be inflated;
 after a break the pieces go on at the next member that begins a record. What a member is, is said by the
-classes of `corpus.sources.inflate` and `corpus.sources.zstd`. Memory is a few pieces, whatever a file holds.
+classes of `corpus.raw.inflate` and `corpus.raw.zstd`. Memory is a few pieces, whatever a file holds.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from typing import IO
 
 import zstandard
 
-from corpus.sources.members import Broken, Members, RecordStart
+from corpus.raw.members import Broken, Members, RecordStart
 
 _MAGIC = b"\x28\xb5\x2f\xfd"
 _DICTIONARY_FRAME = b"\x5d\x2a\x4d\x18"

@@ -7,7 +7,7 @@ A record is a line and a body, ended by a line feed (archive.org, "ARC File Form
 
 The version is told by the line itself, as a file that begins in the middle of an archive has no
 `filedesc://` record to say it; a URL may hold spaces. Framing, damage and limits are those of
-`corpus.sources.framing`, with one rule of its own: a single line feed proves nothing about a length, so a
+`framing`, with one rule of its own: a single line feed proves nothing about a length, so a
 record is only sound if the line of another, or the end of its member or of the file, follows.
 """
 
@@ -16,8 +16,9 @@ from __future__ import annotations
 import re
 from datetime import datetime
 
-from corpus.sources.framing import Framer, Unframed, Unreadable
-from corpus.sources.members import RecordStart
+from corpus.raw.damage import Unreadable
+from corpus.raw.members import RecordStart
+from corpus.sources.commoncrawl.framing import Framer, Unframed
 
 _SCHEME = re.compile(rb"[A-Za-z][A-Za-z0-9+.\-]{0,15}:")
 _ADDRESS = re.compile(rb"[0-9A-Fa-f.:]+|-")

@@ -1,8 +1,8 @@
-"""Raw bytes of a crawl file, plain, gzip or zstd, as pieces of inflated bytes whose origin is known.
+"""Raw bytes of a file, plain, gzip or zstd, as pieces of inflated bytes whose origin is known.
 
 In: a seekable binary file. Out: `Piece`s of at most 256 KiB inflated, each of one gzip member or zstd frame
 (a plain file is one member), and a `Break` where the raw bytes could not be inflated: see
-`corpus.sources.members`. Offsets and lengths are bytes.
+`corpus.raw.members`. Offsets and lengths are bytes.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import IO
 from isal import isal_zlib  # the same calls as zlib's, a third faster over the whole reader
 from isal.igzip_lib import IsalError
 
-from corpus.sources.members import Break, Broken, Members, Piece, RecordStart
-from corpus.sources.zstd import ZstdFrames, is_zstd
+from corpus.raw.members import Break, Broken, Members, Piece, RecordStart
+from corpus.raw.zstd import ZstdFrames, is_zstd
 
 _GZIP_MAGIC = b"\x1f\x8b\x08"
 _MAGIC_BYTES = 4

@@ -14,10 +14,10 @@ from typing import IO, TypeVar
 
 import msgspec
 
+from corpus.raw.damage import Damage, Unreadable
+from corpus.raw.inflate import pieces
+from corpus.raw.members import Break, RecordStart
 from corpus.recipe import Limits
-from corpus.sources.framing import Damage, Unreadable
-from corpus.sources.inflate import pieces
-from corpus.sources.members import Break, RecordStart
 
 _FIRST_BYTES = 64
 _BOM = b"\xef\xbb\xbf"
@@ -42,7 +42,7 @@ class Line:
 def read_lines(file: IO[bytes], limits: Limits) -> Iterator[Line | Damage]:
     """The lines of a file, compressed or not by its first bytes.
 
-    Damage: ``record_too_large``; what `corpus.sources.inflate` cannot read, once for each span.
+    Damage: ``record_too_large``; what `corpus.raw.inflate` cannot read, once for each span.
     """
     held: list[bytes] = []  # of the line that has begun, and not ended
     size, start, member_start, too_large = 0, 0, 0, False

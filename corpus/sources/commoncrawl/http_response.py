@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import brotli  # type: ignore[import-untyped]
 
+from corpus.raw.damage import Unreadable
 from corpus.recipe import Limits
-from corpus.sources.framing import Unreadable
-from corpus.sources.warc import parse_header
+from corpus.sources.commoncrawl.warc import parse_header
 
 _STATUS_LINE = re.compile(rb"HTTP/\d(?:\.\d)?[ \t]+(\d{3})(?!\d)[^\n]*")
 _HEADER_END = re.compile(rb"\r?\n\r?\n")

@@ -22,12 +22,13 @@ import numpy as np
 import pyarrow as pa
 
 from corpus import storage
+from corpus.raw.damage import Unreadable
+from corpus.raw.html import decode_text, read_html
 from corpus.recipe import Limits
 from corpus.schema import PAGE
-from corpus.sources.framing import Record, Unreadable
-from corpus.sources.html import decode_text, read_html
-from corpus.sources.http_response import decode_payload, parse_response
-from corpus.sources.warc import read_records
+from corpus.sources.commoncrawl.framing import Record
+from corpus.sources.commoncrawl.http_response import decode_payload, parse_response
+from corpus.sources.commoncrawl.warc import read_records
 from corpus.tally import BadRecord, Tally
 
 SOURCE = "commoncrawl"

@@ -17,22 +17,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO
 
+from corpus.raw.damage import Damage, Unreadable
+from corpus.raw.inflate import is_plain, pieces
+from corpus.raw.members import Break, RecordStart, size_of
 from corpus.recipe import Limits
-from corpus.sources.inflate import is_plain, pieces
-from corpus.sources.members import Break, RecordStart, size_of
 
 _NEWLINES = re.compile(rb"[\r\n]+")
 _LENGTH_DIGITS = 18
 _FIRST_BYTES = 64
-
-
-class Unreadable(Exception):
-    """A record cannot be read: `reason` is a short fixed name, `message` says what was found."""
-
-    def __init__(self, reason: str, message: str) -> None:
-        super().__init__(f"{reason}: {message}")
-        self.reason = reason
-        self.message = message
 
 
 class Unframed(Unreadable):
@@ -54,17 +46,6 @@ class Record:
     headers: dict[bytes, bytes]
     length: int
     body: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Damage:
-    """A record, span or file (`offset` −1) that cannot be read. `framed`: its header could be."""
-
-    offset: int
-    reason: str
-    message: str
-    first_bytes: bytes
-    framed: bool
 
 
 class Framer(ABC):

@@ -1,7 +1,7 @@
 """WARC files and what tells them from others: a file -> records and damage.
 
-In: a seekable binary file. Out: the `Record`s and `Damage`s of `corpus.sources.framing`, of a WARC file by
-the rules here (WARC 0.17 to 1.1, line ends of either kind), of an ARC file by those of `corpus.sources.arc`.
+In: a seekable binary file. Out: the `Record`s and `Damage`s of `framing`, of a WARC file by the rules
+here (WARC 0.17 to 1.1, line ends of either kind), of an ARC file by those of `arc`.
 """
 
 from __future__ import annotations
@@ -10,11 +10,12 @@ import re
 from collections.abc import Iterator
 from typing import IO
 
+from corpus.raw.damage import Damage, Unreadable
+from corpus.raw.inflate import pieces
+from corpus.raw.members import Piece, RecordStart, size_of
 from corpus.recipe import Limits
-from corpus.sources.arc import ArcFramer
-from corpus.sources.framing import Damage, Framer, Record, Unframed, Unreadable
-from corpus.sources.inflate import pieces
-from corpus.sources.members import Piece, RecordStart, size_of
+from corpus.sources.commoncrawl.arc import ArcFramer
+from corpus.sources.commoncrawl.framing import Framer, Record, Unframed
 
 __all__ = ["Damage", "Record", "Unreadable", "parse_header", "read_records"]
 
