@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 import traceback
+from typing import NoReturn
 
 from corpus.errors import CorruptPartError, UserError
 from pipelines import build, crawl, cross, tokens, train, verify
@@ -65,5 +66,20 @@ def _failed(error: Exception) -> int:
     return 1
 
 
+def command() -> NoReturn:
+    """The console script: run a subcommand, and exit.
+
+    With worker processes Beam has served them by gRPC, whose threads sometimes abort the exit of the
+    interpreter ("terminate called without an active exception", Beam 2.77 on a busy machine) after all is
+    written: then nothing is left to the interpreter.
+    """
+    status = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if getattr(sys.modules.get("pipelines.runners"), "served_workers", False):
+        os._exit(status)
+    sys.exit(status)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    command()

@@ -62,6 +62,10 @@ def check_beam_options(args: list[str]) -> None:
         raise UserError(f"{' '.join(owned)}: give --runner and --workers of this command instead")
 
 
+# Whether worker processes of this machine were served: see `pipelines.__main__.command`.
+served_workers = False
+
+
 def run(build: Callable[[beam.Pipeline], Any], runner: str, workers: int, beam_args: list[str]) -> None:
     """Build a graph and run it to its end.
 
@@ -74,11 +78,13 @@ def run(build: Callable[[beam.Pipeline], Any], runner: str, workers: int, beam_a
     for name in ("apache_beam", "py4j"):
         # What fails is raised to us as well.
         logging.getLogger(name).setLevel(logging.CRITICAL)
+    global served_workers
     if runner == "local":
         from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
 
         flags = ["--direct_running_mode=in_memory"]
         if workers > 1:
+            served_workers = True
             flags = ["--direct_running_mode=multi_processing", f"--direct_num_workers={workers}"]
             flags.append("--default_sdk_harness_log_level=ERROR")  # what fails is raised to us as well
         options = PipelineOptions([*flags, *beam_args])
