@@ -21,7 +21,7 @@ from corpus.cache import CACHE_VARIABLE, exclusive
 from corpus.recipe import Network
 from corpus.web import clients
 from corpus.web.pace import wait_for_turn
-from tests.corpus.warc_fixtures import members, read_file, record
+from tests.corpus.sources.commoncrawl_files import members, read_file, record
 from tests.corpus.web_server import Fault, Site, serve
 
 DATA = random.Random(1).randbytes(5 << 20)

@@ -24,7 +24,7 @@ from corpus.kernels.kenlm_probing import ProbingModel, UnsupportedModel, open_mo
 from corpus.kernels.language_model_text import normalize_for_language_model
 from corpus.kernels.words import Encoded, new_cache, translate
 from corpus.training import kenlm_tools
-from tests.corpus.warc_fixtures import read_file
+from tests.corpus.sources.commoncrawl_files import read_file
 from tests.shared import DATA, needs
 
 SAMPLE = resources.files("corpus") / "sample"

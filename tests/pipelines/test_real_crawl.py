@@ -1,6 +1,6 @@
 """Real crawl files, through the whole filter: every file and record accounted for.
 
-The counts come from `tests/corpus/expected_commoncrawl.toml`, written from the bytes before ours ran.
+The counts come from `tests/corpus/sources/expected_commoncrawl.toml`, written from the bytes before ours ran.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tests.pipelines.conftest import ROOT, llama_corpus
 from tests.shared import DATA, needs
 
 CRAWL = DATA / "commoncrawl"
-EXPECTED = tomllib.loads((ROOT / "tests/corpus/expected_commoncrawl.toml").read_text())
+EXPECTED = tomllib.loads((ROOT / "tests/corpus/sources/expected_commoncrawl.toml").read_text())
 
 pytestmark = needs(CRAWL)
 

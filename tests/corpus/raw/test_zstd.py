@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from corpus.recipe import Limits
 from corpus.sources.commoncrawl.warc import Record, read_records
-from tests.corpus.warc_fixtures import record
+from tests.corpus.sources.commoncrawl_files import record
 
 RECORDS = [record(f"Title {n}\n" + f"a line of record {n}\n" * 200, n) for n in range(5)]
 ALL = b"".join(RECORDS)

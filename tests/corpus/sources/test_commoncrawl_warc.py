@@ -22,7 +22,7 @@ from warcio.archiveiterator import ArchiveIterator as WarcioIterator
 from corpus.raw.damage import Damage
 from corpus.recipe import Limits
 from corpus.sources.commoncrawl.warc import Record, read_records
-from tests.corpus.warc_fixtures import members, read_file, record
+from tests.corpus.sources.commoncrawl_files import members, read_file, record
 from tests.shared import DATA, needs
 
 CRAWL = DATA / "commoncrawl"
@@ -270,14 +270,14 @@ class TestBounds:
         (tmp_path / "f").write_bytes(members(A) + bomb + members(C))
         script = (
             "import resource, sys\n"
-            "from tests.corpus.warc_fixtures import read_file\n"
+            "from tests.corpus.sources.commoncrawl_files import read_file\n"
             "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
             "read = read_file(sys.argv[1])\n"
             "after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
             "print(*read.urls, *read.reasons, after - before)\n"
         )
         command = [sys.executable, "-c", script, str(tmp_path / "f")]
-        root = Path(__file__).parents[2]
+        root = Path(__file__).parents[3]
         done = subprocess.run(command, capture_output=True, text=True, cwd=root, timeout=60, check=True)
         *found, kilobytes = done.stdout.split()
         assert found == ["1", "3", "gzip_bomb"]

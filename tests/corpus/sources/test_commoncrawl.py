@@ -12,7 +12,7 @@ from typing import Any
 import brotli  # type: ignore[import-untyped]
 import pytest
 
-from tests.corpus.warc_fixtures import members, read_file, record, response
+from tests.corpus.sources.commoncrawl_files import members, read_file, record, response
 from tests.shared import DATA, needs
 
 CRAWL = DATA / "commoncrawl"

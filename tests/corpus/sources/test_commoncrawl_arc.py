@@ -14,7 +14,7 @@ from warcio.archiveiterator import ArchiveIterator
 
 from corpus.recipe import Limits
 from corpus.sources.commoncrawl.warc import Record, read_records
-from tests.corpus.warc_fixtures import members, read_file
+from tests.corpus.sources.commoncrawl_files import members, read_file
 from tests.shared import DATA, needs
 
 CRAWL = DATA / "commoncrawl"
