@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import sys
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -81,14 +82,17 @@ def run(build: Callable[[beam.Pipeline], Any], runner: str, workers: int, beam_a
     global served_workers
     if runner == "local":
         from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
+        from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
-        flags = ["--direct_running_mode=in_memory"]
+        environment = None
         if workers > 1:
             served_workers = True
-            flags = ["--direct_running_mode=multi_processing", f"--direct_num_workers={workers}"]
-            flags.append("--default_sdk_harness_log_level=ERROR")  # what fails is raised to us as well
+            # What direct_running_mode=multi_processing sets, with a worker of ours.
+            command = f"{sys.executable} -m pipelines.worker"
+            environment = SubprocessSDKEnvironment.from_command_string(command)
+        flags = ["--direct_running_mode=in_memory", f"--direct_num_workers={workers}"]
         options = PipelineOptions([*flags, *beam_args])
-        pipeline = beam.Pipeline(runner=FnApiRunner(), options=options)
+        pipeline = beam.Pipeline(runner=FnApiRunner(environment), options=options)
     else:
         options = PipelineOptions([f"--runner={RUNNERS[runner]}", *beam_args])
         pipeline = beam.Pipeline(options=options)
