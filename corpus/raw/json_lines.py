@@ -1,4 +1,4 @@
-"""JSON lines, plain, gzip or zstd: raw bytes -> lines, and damage where bytes or lines cannot be read.
+"""JSON lines, plain, gzip or zstd: a file or a range of it -> lines, and damage where some cannot be read.
 
 In: a seekable binary file. Out: in the order of the file a `Line` for each line that is not blank, and a
 `Damage` for each line that is too long or span that could not be inflated; reading goes on after it. Memory
@@ -7,18 +7,24 @@ is a line, of `Limits.record_bytes` at most, and a piece of inflated bytes.
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import IO, TypeVar
+from dataclasses import dataclass, replace
+from typing import IO, Any, TypeVar
 
 import msgspec
 
+from corpus import storage
+from corpus.inputs import InputFile
 from corpus.raw.damage import Damage, Unreadable
-from corpus.raw.inflate import pieces
+from corpus.raw.inflate import is_plain, pieces
 from corpus.raw.members import Break, RecordStart
+from corpus.raw.ranges import byte_ranges
 from corpus.recipe import Limits
 
+_ENDINGS = (".jsonl", ".ndjson", ".json")
+_BLOCK = 1 << 16
 _FIRST_BYTES = 64
 _BOM = b"\xef\xbb\xbf"
 # Nesting beyond which a line is bad: far below where Python's own limit lies, which depends on the caller.
@@ -37,6 +43,20 @@ class Line:
 
     offset: int
     data: bytes
+
+
+def is_lines(name: str) -> bool:
+    """Whether a file's name is that of JSON lines, compressed or not."""
+    return name.lower().removesuffix(".gz").removesuffix(".zst").endswith(_ENDINGS)
+
+
+def cut(file: InputFile, split_bytes: int) -> list[tuple[int, int]]:
+    """Ranges of about `split_bytes` of a plain file; all of a compressed one."""
+    whole = [(0, file.size)]
+    if file.size <= split_bytes or not file.name.lower().endswith(_ENDINGS):
+        return whole
+    with storage.open_read(file.path) as f:
+        return byte_ranges(file.size, split_bytes) if is_plain(f) else whole
 
 
 def read_lines(file: IO[bytes], limits: Limits) -> Iterator[Line | Damage]:
@@ -88,6 +108,16 @@ def read_lines(file: IO[bytes], limits: Limits) -> Iterator[Line | Damage]:
     yield from close()
 
 
+def read_range(file: IO[bytes], start: int, end: int, size: int, limits: Limits) -> Iterator[Line | Damage]:
+    """The lines that begin in [start, end) of a plain file; all of a file of `size` bytes, whatever it is."""
+    if (start, end) == (0, size):
+        yield from read_lines(file, limits)
+        return
+    first, last = _line_start(file, start), _line_start(file, end)
+    for item in read_lines(io.BufferedReader(_Window(file, first, max(first, last))), limits):
+        yield replace(item, offset=first + item.offset)
+
+
 def decode(decoder: msgspec.json.Decoder[Row], line: bytes) -> Row:
     """One line as a row; fields that the decoder's type does not name are passed over, not built.
 
@@ -116,3 +146,42 @@ def _check_nesting(line: bytes) -> None:
                 raise Unreadable("json_too_deep", f"more than {_NESTING} brackets are open")
         elif found[2]:
             depth -= 1
+
+
+def _line_start(file: IO[bytes], at: int) -> int:
+    """The first byte from `at` on that begins a line."""
+    if at == 0:
+        return 0
+    file.seek(at - 1)
+    while block := file.read(_BLOCK):
+        found = block.find(b"\n")
+        if found >= 0:
+            return at + found
+        at += len(block)
+    return at - 1  # the file's end
+
+
+class _Window(io.RawIOBase):
+    """Part of a file as a file of its own."""
+
+    def __init__(self, file: IO[bytes], start: int, end: int) -> None:
+        self._file, self._start, self._size, self._at = file, start, end - start, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
+        self._at = base + offset
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        wanted = max(0, min(len(buffer), self._size - self._at))
+        self._file.seek(self._start + self._at)
+        data = self._file.read(wanted)
+        buffer[: len(data)] = data
+        self._at += len(data)
+        return len(data)

@@ -13,12 +13,13 @@ from corpus.build.job import BuildJob
 from corpus.build.line import closing_stages, usual_stages
 from corpus.build.source import BuildSource, Unique
 from corpus.inputs import InputFile
+from corpus.raw.parquet_rows import is_parquet
 from corpus.rules import Check
 from corpus.settings.books import Books
 from corpus.sources.books import near_duplicates
 from corpus.sources.books.book import FIELDS, PREFERENCE
 from corpus.sources.books.book import SOURCE as NAME
-from corpus.sources.books.collections import check_columns, cut, is_parquet
+from corpus.sources.books.collections import check_columns, cut
 from corpus.sources.books.read import read
 from corpus.stages import Stage
 

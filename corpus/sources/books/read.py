@@ -25,9 +25,11 @@ from corpus import storage
 from corpus.build.rows import DocumentRows
 from corpus.build.source import FileRange, ReadContext
 from corpus.raw.damage import Unreadable
+from corpus.raw.json_lines import is_lines
+from corpus.raw.parquet_rows import is_parquet
 from corpus.settings.books import Books
 from corpus.sources.books.book import FIELDS, SOURCE, Known, row_of
-from corpus.sources.books.collections import Row, is_lines, is_parquet, read_json, read_parquet
+from corpus.sources.books.collections import Row, read_json, read_parquet
 from corpus.sources.books.encoding import decode
 from corpus.sources.books.files import Bad, Skipped, Text, is_text, read_text, read_zip
 from corpus.sources.books.header import declared_encoding, language_code

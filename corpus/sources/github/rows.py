@@ -17,21 +17,16 @@ from typing import IO, Any
 
 import msgspec
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from corpus import storage
 from corpus.inputs import InputFile
+from corpus.raw import json_lines, parquet_rows
 from corpus.raw.damage import Damage, Unreadable
-from corpus.raw.inflate import is_plain
-from corpus.raw.json_lines import Line, decode, read_lines
+from corpus.raw.json_lines import Line, decode, is_lines, read_range
+from corpus.raw.parquet_rows import is_parquet, open_parquet
 from corpus.recipe import Limits
 
-_PARQUET = ".parquet"
-_LINES = (".jsonl", ".ndjson", ".json")
 _BATCH_ROWS = 16  # each may be as large as a record may be
-_BLOCK = 1 << 16
 _FIRST_BYTES = 64
-_ARROW_ERRORS = (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,42 +54,15 @@ def metadata() -> list[str]:
 
 def is_rows(name: str) -> bool:
     """Whether a file's name is that of a table."""
-    name = name.lower()
-    return (
-        name.endswith(_PARQUET)
-        or name.removesuffix(".gz").removesuffix(".zst").endswith(_LINES[:2])
-        or (name.endswith((".json.gz", ".json.zst")))
-    )
+    # Plain .json is a file of a repository, not a table of them.
+    return is_parquet(name) or (is_lines(name) and not name.lower().endswith(".json"))
 
 
 def cut(file: InputFile, split_bytes: int) -> list[tuple[int, int]]:
     """Ranges of about `split_bytes`: of plain lines, and of row groups; else the whole file."""
-    if file.name.lower().endswith(_PARQUET):
-        return _row_groups(file, split_bytes)
-    if file.size <= split_bytes or not file.name.lower().endswith(_LINES):
-        return [(0, file.size)]
-    with storage.open_read(file.path) as f:
-        if not is_plain(f):
-            return [(0, file.size)]
-    return [(at, min(at + split_bytes, file.size)) for at in range(0, file.size, split_bytes)]
-
-
-def _row_groups(file: InputFile, split_bytes: int) -> list[tuple[int, int]]:
-    with storage.open_read(file.path) as f:
-        try:
-            metadata = pq.read_metadata(f)
-        except _ARROW_ERRORS:
-            return [(0, file.size)]  # bad, when it is read
-    ranges, start, size = [], 0, 0
-    for group in range(metadata.num_row_groups):
-        columns = metadata.row_group(group)
-        size += sum(columns.column(i).total_compressed_size for i in range(columns.num_columns))
-        if size >= split_bytes:
-            ranges.append((start, group + 1))
-            start, size = group + 1, 0
-    if start < metadata.num_row_groups or not ranges:
-        ranges.append((start, metadata.num_row_groups))
-    return ranges
+    if is_parquet(file.name):
+        return parquet_rows.cut(file, split_bytes)
+    return json_lines.cut(file, split_bytes)
 
 
 def read_rows(
@@ -109,11 +77,10 @@ def read_rows(
         size: bytes of the whole file.
         limits: beyond one of them a row is damaged.
     """
-    if name.lower().endswith(_PARQUET):
+    if is_parquet(name):
         yield from _parquet(file, start, end, limits)
         return
-    whole = (start, end) == (0, size)
-    for item in read_lines(file, limits) if whole else _plain_lines(file, start, end, limits):
+    for item in read_range(file, start, end, size, limits):
         yield item if isinstance(item, Damage) else _json_row(item)
 
 
@@ -147,42 +114,11 @@ def _json_row(line: Line) -> Row | Damage:
     return Row(line.offset, values)
 
 
-def _plain_lines(file: IO[bytes], start: int, end: int, limits: Limits) -> Iterator[Line | Damage]:
-    """The lines of a plain file that begin in a range of it."""
-    at = start
-    if start:
-        file.seek(start - 1)
-        at += _pass_line(file) - 1
-    while at < end:
-        data = file.readline(limits.record_bytes + 2)
-        if not data:
-            return
-        size, ended = len(data), data.endswith(b"\n")
-        data = data.removesuffix(b"\n").removesuffix(b"\r")
-        if len(data) > limits.record_bytes:
-            size += 0 if ended else _pass_line(file)
-            message = f"a line of more than {limits.record_bytes} bytes"
-            yield Damage(at, "record_too_large", message, data[:_FIRST_BYTES], True)
-        elif data.strip():
-            yield Line(at, data)
-        at += size
-
-
-def _pass_line(file: IO[bytes]) -> int:
-    """Go to the next line; returns the bytes passed."""
-    passed = 0
-    while block := file.readline(_BLOCK):
-        passed += len(block)
-        if block.endswith(b"\n"):
-            break
-    return passed
-
-
 def _parquet(file: IO[bytes], start: int, end: int, limits: Limits) -> Iterator[Row | Damage]:
     try:
-        parquet = pq.ParquetFile(file, page_checksum_verification=True)
-    except _ARROW_ERRORS as error:
-        yield Damage(-1, "bad_parquet", str(error), b"", False)
+        parquet = open_parquet(file)
+    except Unreadable as error:
+        yield Damage(-1, error.reason, error.message, b"", False)
         return
     there = parquet.schema_arrow.names
     present = {ours: [name for name in theirs if name in there] for ours, theirs in columns().items()}
@@ -190,28 +126,9 @@ def _parquet(file: IO[bytes], start: int, end: int, limits: Limits) -> Iterator[
     if not present["content"]:
         yield Damage(-1, "no_content_column", f"columns {', '.join(there)}"[:200], b"", False)
         return
-    offset = sum(parquet.metadata.row_group(i).num_rows for i in range(start))
-    for group in range(start, min(end, parquet.metadata.num_row_groups)):
-        done = 0
-        try:
-            _check_ratio(parquet.metadata.row_group(group), limits)
-            for batch in parquet.iter_batches(_BATCH_ROWS, row_groups=[group], columns=wanted):
-                for values in _values(batch, present):
-                    yield _bounded(Row(offset + done, values), limits)
-                    done += 1
-        except Unreadable as error:
-            yield Damage(offset + done, error.reason, error.message, b"", False)
-        except _ARROW_ERRORS as error:
-            yield Damage(offset + done, "bad_parquet", f"row group {group}: {error}", b"", False)
-        offset += parquet.metadata.row_group(group).num_rows
-
-
-def _check_ratio(group: Any, limits: Limits) -> None:
-    for i in range(group.num_columns):
-        column = group.column(i)
-        if column.total_uncompressed_size > limits.compression_ratio * max(1, column.total_compressed_size):
-            message = f"{column.total_compressed_size} bytes inflate to {column.total_uncompressed_size}"
-            raise Unreadable("parquet_bomb", message)
+    rows_of = functools.partial(_values, present=present)
+    for found in parquet_rows.read_rows(parquet, start, end, wanted, _BATCH_ROWS, limits, rows_of):
+        yield found if isinstance(found, Damage) else _bounded(Row(*found), limits)
 
 
 def _values(batch: pa.RecordBatch, present: Mapping[str, list[str]]) -> Iterator[dict[str, Any]]:

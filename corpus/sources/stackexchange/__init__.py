@@ -14,6 +14,7 @@ import pyarrow as pa
 from corpus.build.source import BuildSource, FileRange, ReadContext
 from corpus.errors import UserError
 from corpus.inputs import InputFile
+from corpus.raw.ranges import byte_ranges
 from corpus.rules import Check
 from corpus.settings.stackexchange import StackExchange
 from corpus.sources.stackexchange.join import ANSWERS, FIELDS, documents
@@ -47,9 +48,9 @@ def _checks(settings: StackExchange) -> list[Check]:
 
 def _cut(file: InputFile, split_bytes: int) -> list[tuple[int, int]]:
     """Plain XML anywhere: a row belongs to the range that it begins in."""
-    if not is_plain(file.name) or not holds_posts(file) or not file.size:
+    if not is_plain(file.name) or not holds_posts(file):
         return [(0, file.size)]
-    return [(start, min(start + split_bytes, file.size)) for start in range(0, file.size, split_bytes)]
+    return byte_ranges(file.size, split_bytes)
 
 
 def _check_input(files: Sequence[InputFile], settings: StackExchange) -> None:
