@@ -5,38 +5,19 @@ In: `data` uint8[*] and byte positions in it; nothing beyond its end is read. Li
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from llvmlite import ir  # type: ignore[import-untyped]
-from numba import njit, types
-from numba.core.extending import intrinsic
+from numba import njit
 
 from corpus.kernels.arrays import Bytes, Int
+from corpus.kernels.eight_bytes import HIGH, load
 
 _MULTIPLIER = np.uint64(0x9E3779B185EBCA87)  # primes of xxHash
 _SEED = np.uint64(0xC2B2AE3D27D4EB4F)
 _ONES = np.uint64(0x0101010101010101)  # a byte of 1 in each
-_HIGH = np.uint64(0x8080808080808080)
 _NEWLINES = np.uint64(0x0A0A0A0A0A0A0A0A)
 _SPACES = np.uint64(0x2020202020202020)
 _ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
 _6, _7, _29, _32, _56 = (np.uint64(n) for n in (6, 7, 29, 32, 56))
-
-
-@intrinsic
-def _load(typing: Any, data: Any, at: Any) -> Any:
-    """`data[at : at + 8]` as an integer, first byte lowest."""
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        array = context.make_array(signature.args[0])(context, builder, args[0]).data
-        pointer = builder.bitcast(builder.gep(array, [args[1]]), ir.IntType(64).as_pointer())
-        return builder.load(pointer, align=1, typ=ir.IntType(64))
-
-    return types.uint64(data, types.intp), generate
-
-
-_eight_bytes: Any = _load  # as it is called
 
 
 @njit(nogil=True, cache=True)
@@ -45,7 +26,7 @@ def _tail(data: Bytes, p: Int, end: Int) -> np.uint64:
     if p == end:
         return np.uint64(0)
     if p + 8 <= len(data):
-        word: np.uint64 = _eight_bytes(data, p) & (_ALL >> np.uint64(64 - 8 * (end - p)))
+        word: np.uint64 = load(data, p) & (_ALL >> np.uint64(64 - 8 * (end - p)))
         return word
     word = np.uint64(0)
     for q in range(p, end):
@@ -73,11 +54,11 @@ def span_hash(data: Bytes, start: Int, end: Int) -> tuple[np.uint64, Int]:
     h = _SEED ^ np.uint64(end - start)
     n: Int = end - start
     if 0 < n <= 8 and start + 8 <= len(data):  # most words
-        word = _eight_bytes(data, start) & (_ALL >> np.uint64(64 - 8 * n))
+        word = load(data, start) & (_ALL >> np.uint64(64 - 8 * n))
         return mixed((h ^ word) * _MULTIPLIER), n - _continuations(word)
     p = start
     while p + 8 <= end:
-        word = _eight_bytes(data, p)
+        word = load(data, p)
         n -= _continuations(word)
         h = (h ^ word) * _MULTIPLIER
         h ^= h >> _32
@@ -93,7 +74,7 @@ def code_points(data: Bytes, start: Int, end: Int) -> Int:
     n: Int = end - start
     p = start
     while p + 8 <= end:
-        n -= _continuations(_eight_bytes(data, p))
+        n -= _continuations(load(data, p))
         p += 8
     return n - _continuations(_tail(data, p, end))
 
@@ -102,8 +83,8 @@ def code_points(data: Bytes, start: Int, end: Int) -> Int:
 def next_newline(data: Bytes, p: Int, end: Int) -> Int:
     """Where the next line feed is, else `end`."""
     while p + 8 <= end:
-        word = _eight_bytes(data, p) ^ _NEWLINES
-        if (word - _ONES) & ~word & _HIGH:
+        word = load(data, p) ^ _NEWLINES
+        if (word - _ONES) & ~word & HIGH:
             break
         p += 8
     while p < end and data[p] != 10:
@@ -115,8 +96,8 @@ def next_newline(data: Bytes, p: Int, end: Int) -> Int:
 def after_plain(data: Bytes, p: Int, end: Int) -> Int:
     """Beyond as many blocks of eight bytes as hold neither control characters nor what is not ASCII."""
     while p + 8 <= end:
-        word = _eight_bytes(data, p)
-        if ((word - _SPACES) | word) & _HIGH:
+        word = load(data, p)
+        if ((word - _SPACES) | word) & HIGH:
             break
         p += 8
     return p

@@ -29,7 +29,7 @@ def is_parquet(name: str) -> bool:
 
 
 def cut(file: InputFile, split_bytes: int) -> list[tuple[int, int]]:
-    """Ranges of row groups of about `split_bytes` as stored; one of what is no Parquet: its reader says so."""
+    """Row groups in ranges of about `split_bytes`; one range where it is no Parquet: its reader says so."""
     with storage.open_read(file.path) as f:
         try:
             metadata = pq.read_metadata(f)
