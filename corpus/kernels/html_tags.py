@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
 from functools import cache
-from importlib import resources
 from typing import NamedTuple
 
 import numpy as np
 
 from corpus.kernels.arrays import Bytes, Keys
+from corpus.tables import read_table
 
 # What an element is, in `html_tags.toml`; 0 is any other. `PRE` is a paragraph of its own kind.
 PARAGRAPH, LINE, LIST, ITEM, BREAK, ROW, CELL, DROPPED, PRE = range(1, 10)
@@ -46,8 +45,8 @@ def tag_key(name: str) -> int:
 @cache
 def tags() -> Tags:
     """The table of `html_tags.toml`."""
-    text = (resources.files(__package__) / "html_tags.toml").read_text("utf-8")
-    kinds = {name: _KINDS[kind] for kind, names in tomllib.loads(text).items() for name in names}
+    table = read_table("corpus.kernels", "html_tags.toml")
+    kinds = {name: _KINDS[kind] for kind, names in table.items() for name in names}
     kinds["pre"] = PRE
     found, values = np.zeros(1 << SLOT_BITS, np.uint64), np.zeros(1 << SLOT_BITS, np.uint8)
     for name, kind in kinds.items():

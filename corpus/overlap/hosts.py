@@ -7,11 +7,11 @@ are in ``hosts.toml``.
 from __future__ import annotations
 
 import functools
-import tomllib
 from collections import defaultdict
 from collections.abc import Iterable
-from importlib import resources
 from urllib.parse import urlsplit
+
+from corpus.tables import read_table
 
 REASON = "other_source"
 
@@ -51,8 +51,8 @@ def hosts_of(sources: tuple[str, ...]) -> Hosts:
 
 @functools.cache
 def _table() -> dict[str, list[str]]:
-    data = (resources.files("corpus.overlap") / "hosts.toml").read_bytes()
-    return {source: sorted(entries) for source, entries in tomllib.loads(data.decode()).items()}
+    table = read_table("corpus.overlap", "hosts.toml")
+    return {source: sorted(entries) for source, entries in table.items()}
 
 
 def entries_of(source: str) -> list[str]:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import tomllib
-from importlib import resources
-from typing import Any
+from corpus.tables import read_table
 
-_TABLES: dict[str, Any] = tomllib.loads((resources.files(__package__) / "commands.toml").read_text("utf-8"))
+_TABLES = read_table("corpus.sources.arxiv", "commands.toml")
 
 
 def names(table: str) -> frozenset[str]:

@@ -18,10 +18,10 @@ from __future__ import annotations
 
 import functools
 import re
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import resources
+
+from corpus.tables import read_table
 
 _NAMED_LINES = 20  # in which a file names Project Gutenberg
 _TITLE_LINES = 5  # that a starred marker may go on for
@@ -58,8 +58,8 @@ class Body:
 @functools.cache
 def markers() -> dict[str, re.Pattern[str]]:
     """The patterns of ``markers.toml``, by name."""
-    text = (resources.files("corpus.sources.books") / "markers.toml").read_text("utf-8")
-    return {name: re.compile("|".join(any_of), re.IGNORECASE) for name, any_of in tomllib.loads(text).items()}
+    table = read_table("corpus.sources.books", "markers.toml")
+    return {name: re.compile("|".join(any_of), re.IGNORECASE) for name, any_of in table.items()}
 
 
 def find_body(lines: Sequence[str], header_lines: int) -> Body:

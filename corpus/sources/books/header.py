@@ -6,12 +6,11 @@ The newer headers have fields (``Title: …``, continued on indented lines), the
 
 from __future__ import annotations
 
-import functools
 import re
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from importlib import resources
+
+from corpus.tables import read_table
 
 FIELDS = ("title", "author", "translator", "editor", "illustrator", "contributor", "edition")
 _FIELD = re.compile(r"(?P<name>[A-Z][A-Za-z ]{2,30}?):(?:\s+(?P<value>\S.*))?$")
@@ -112,14 +111,8 @@ def _line_of(lines: Sequence[str], match: re.Match[str] | None) -> str:
     return "" if match is None else "\n".join(lines)[: match.start()].rpartition("\n")[2]
 
 
-@functools.cache
-def _codes() -> dict[str, str]:
-    text = (resources.files("corpus.sources.books") / "languages.toml").read_text("utf-8")
-    return tomllib.loads(text)
-
-
 def _languages(value: str) -> tuple[str, ...]:
-    codes = _codes()
+    codes = read_table("corpus.sources.books", "languages.toml")
     whole = value.strip().rstrip(".").lower()
     if whole in codes:
         return (codes[whole],)

@@ -11,10 +11,10 @@ from __future__ import annotations
 import functools
 import posixpath
 import re
-import tomllib
 from dataclasses import dataclass
-from importlib import resources
 from typing import Any
+
+from corpus.tables import read_table
 
 BLANK = re.compile(r"[ \t\f\v]*+")
 _LINE = re.compile(r"[^\r\n]*+(?:\r\n|\n|\r)?+")
@@ -52,8 +52,7 @@ NONE = Syntax()
 @functools.cache
 def _tables() -> tuple[dict[str, Syntax], dict[str, Syntax]]:
     """Syntax by ending and by file name, in lower case; what several entries say of one adds up."""
-    path = resources.files("corpus.sources.github") / "comments.toml"
-    languages = tomllib.loads(path.read_text("utf-8"))["language"]
+    languages = read_table("corpus.sources.github", "comments.toml")["language"]
     return (
         {
             name: _merged(languages, "extensions", name)

@@ -18,9 +18,7 @@ from __future__ import annotations
 
 import functools
 import re
-import tomllib
 from dataclasses import dataclass
-from importlib import resources
 
 from corpus.sources.github.comments import (
     NONE,
@@ -32,6 +30,7 @@ from corpus.sources.github.comments import (
     starts_comment,
     syntax_of,
 )
+from corpus.tables import read_table
 
 _BOM = "\ufeff"
 _SPACE = re.compile(r"\s*+")
@@ -51,8 +50,7 @@ class _Patterns:
 
 @functools.cache
 def _patterns() -> _Patterns:
-    path = resources.files("corpus.sources.github") / "boilerplate.toml"
-    data = tomllib.loads(path.read_text("utf-8"))
+    data = read_table("corpus.sources.github", "boilerplate.toml")
 
     def compiled(name: str, flags: int = 0) -> re.Pattern[str]:
         return re.compile("|".join(data[name]).replace("~", _BETWEEN_WORDS), flags | re.MULTILINE)

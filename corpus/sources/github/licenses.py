@@ -14,10 +14,8 @@ from __future__ import annotations
 import functools
 import hashlib
 import re
-import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from importlib import resources
 from typing import Any
 
 from license_expression import (
@@ -32,6 +30,7 @@ from license_expression import (
 from licenseclassifier import identify_license
 
 from corpus.settings.github import GitHub
+from corpus.tables import read_table
 
 # Why a document cannot be used.
 NO_LICENSE = "no_license"  # none is named or found
@@ -65,8 +64,7 @@ class _Table:
 @functools.cache
 def table() -> _Table:
     """The families, names and signs of absence of ``licenses.toml``."""
-    path = resources.files("corpus.sources.github") / "licenses.toml"
-    data = tomllib.loads(path.read_text("utf-8"))
+    data = read_table("corpus.sources.github", "licenses.toml")
     return _Table(data["families"], data["names"], frozenset(data["none"]["values"]))
 
 

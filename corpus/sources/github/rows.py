@@ -9,10 +9,8 @@ rows.
 from __future__ import annotations
 
 import functools
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from importlib import resources
 from typing import IO, Any
 
 import msgspec
@@ -24,6 +22,7 @@ from corpus.raw.damage import Damage, Unreadable
 from corpus.raw.json_lines import Line, decode, is_lines, read_range
 from corpus.raw.parquet_rows import is_parquet, open_parquet
 from corpus.recipe import Limits
+from corpus.tables import read_table
 
 _BATCH_ROWS = 16  # each may be as large as a record may be
 _FIRST_BYTES = 64
@@ -40,9 +39,8 @@ class Row:
 @functools.cache
 def columns() -> dict[str, list[str]]:
     """Names of columns by ours, and those that are kept as they are under their own."""
-    path = resources.files("corpus.sources.github") / "columns.toml"
-    found: dict[str, list[str]] = tomllib.loads(path.read_text("utf-8"))
-    return {**{name: [name] for name in found.pop("metadata")}, **found}
+    named = dict(read_table("corpus.sources.github", "columns.toml"))
+    return {**{name: [name] for name in named.pop("metadata")}, **named}
 
 
 @functools.cache

@@ -9,16 +9,15 @@ from __future__ import annotations
 
 import posixpath
 import re
-import tomllib
 from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 from typing import Any
 
 from corpus.inputs import InputFile
 from corpus.settings.stackexchange import StackExchange
+from corpus.tables import read_table
 
 _POSTS = re.compile(r"posts\.xml(\.(gz|bz2|xz|zst))?", re.IGNORECASE)
 _ARCHIVE = re.compile(r"(?P<site>.+?)(-(?P<table>[A-Z][A-Za-z]+))?\.7z")
@@ -102,5 +101,4 @@ def select(dumps: Iterable[Dump], settings: StackExchange) -> dict[str, str | No
 
 @cache
 def _table() -> dict[str, Any]:
-    text = (resources.files(__package__) / "sites.toml").read_text("utf-8")
-    return tomllib.loads(text)
+    return read_table("corpus.sources.stackexchange", "sites.toml")
