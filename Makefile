@@ -49,16 +49,16 @@ shards: tokenizer  ## Make corpus and tokenizer, encode the documents, and draw 
 	@$(BIN)/llama-corpus mix $(OUTPUT)/tokens --output $(OUTPUT)/shards \
 	  $(if $(RECIPE),--recipe $(RECIPE)) $(ENGINE)
 
-sample: $(STAMP)  ## Build the sample crawl and its models again from the sample's texts
-	$(BIN)/python -m corpus.sample.build_crawl
-	$(BIN)/llama-corpus train-lm --input corpus/sample/encyclopaedia/en.txt --language en \
+sample: $(STAMP)  ## Build the samples of all sources, and the models, again from the sample's texts
+	for name in crawl $(SOURCES); do $(BIN)/python -m corpus.sample.build_$$name || exit; done
+	$(BIN)/llama-corpus train-lm --input corpus/sample/texts/encyclopaedia/en.txt --language en \
 	  --vocab-size 2500 --binary trie --output corpus/sample/models
-	$(BIN)/llama-corpus train-lm --input corpus/sample/encyclopaedia/fr.txt --language fr \
+	$(BIN)/llama-corpus train-lm --input corpus/sample/texts/encyclopaedia/fr.txt --language fr \
 	  --vocab-size 1500 --binary trie --output corpus/sample/models
 	rm -rf build/sample
 	$(BIN)/llama-corpus crawl-filter --output build/sample --until annotate --without reference
 	$(BIN)/llama-corpus calibrate --run build/sample --min-documents 5 --output corpus/sample/models/cutoffs.csv
-	$(BIN)/llama-corpus train-classifier --run build/sample --cited corpus/sample/cited-urls.txt --min-chars 300 \
+	$(BIN)/llama-corpus train-classifier --run build/sample --cited corpus/sample/texts/cited-urls.txt --min-chars 300 \
 	  --dim 16 --epochs 25 --learning-rate 0.5 --min-count 1 --held-out 0.2 --output corpus/sample/models
 
 test: $(STAMP)  ## Run the tests (a few minutes)

@@ -108,7 +108,7 @@ def _crawl_filter(args: argparse.Namespace, beam_args: list[str]) -> int:
     chosen = replace(chosen, commoncrawl=replace(chosen.commoncrawl, **left_out))
     patterns, root = args.input, args.input_root
     if not patterns:
-        root = str(resources.files("corpus.sample") / "crawl")
+        root = str(resources.files("corpus.sample") / "commoncrawl")
         patterns = [root]
     web.configure(chosen.network)
     files = inputs.resolve(patterns, root)

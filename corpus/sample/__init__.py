@@ -5,4 +5,5 @@ from __future__ import annotations
 from pathlib import Path
 
 ROOT = Path(__file__).parent
-CRAWL = ROOT / "crawl"  # built by corpus.sample.build_crawl, laid out as Common Crawl's data
+TEXTS = ROOT / "texts"  # what the rest is built from
+CRAWL = ROOT / "commoncrawl"  # built by corpus.sample.build_crawl, laid out as Common Crawl's data

@@ -1,6 +1,6 @@
 """Build the sample of arXiv: `python -m corpus.sample.build_arxiv [FOLDER]`.
 
-Papers of `arxiv-papers/` in, a folder each; out bulk tars as arXiv lays them out, with planted trouble, under
+Papers of `texts/arxiv/` in, a folder each; out bulk tars as arXiv lays them out, with planted trouble, under
 FOLDER (default: the committed `arxiv/`). A paper of one file is a gzip of it, one of several a gzip of a tar.
 The same papers always give the same bytes.
 """
@@ -11,11 +11,11 @@ import argparse
 import tarfile
 from pathlib import Path
 
-from corpus.sample import ROOT
+from corpus.sample import ROOT, TEXTS
 from corpus.sample.records import deflate
 
 FOLDER = ROOT / "arxiv"
-PAPERS = ROOT / "arxiv-papers"
+PAPERS = TEXTS / "arxiv"
 TIME = 1_380_000_000  # of every member
 FIGURE = ("figure.pdf", b"%PDF-1.4\n" + bytes(range(256)) * 8)
 BLOCK = 512

@@ -20,7 +20,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from corpus.sample import ROOT
+from corpus.sample import ROOT, TEXTS
 from corpus.sample.records import deflate
 
 FOLDER = ROOT / "books"
@@ -53,7 +53,7 @@ the old etexts, and tells you that nobody promises anything.
 
 def read_books() -> dict[str, list[dict[str, Any]]]:
     """`books.toml`."""
-    return tomllib.loads((ROOT / "books.toml").read_text("utf-8"))
+    return tomllib.loads((TEXTS / "books.toml").read_text("utf-8"))
 
 
 def files() -> dict[str, bytes]:
@@ -116,7 +116,7 @@ def gutenberg_file(book: dict[str, Any]) -> bytes:
 
 
 def _chapter(page: str, book: dict[str, Any]) -> str:
-    head, _, body = (ROOT / "pages" / f"{page}.txt").read_text("utf-8").partition("\n\n")
+    head, _, body = (TEXTS / "pages" / f"{page}.txt").read_text("utf-8").partition("\n\n")
     title = dict(line.split(": ", 1) for line in head.split("\n"))["title"]
     width = book.get("width", _WIDTH)
     paragraphs = [textwrap.fill(line.strip(), width) for line in body.split("\n") if line.strip()]

@@ -11,7 +11,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from corpus.sample import ROOT
+from corpus.sample import ROOT, TEXTS
 from corpus.sample.records import deflate
 
 FOLDER = ROOT / "c4"
@@ -32,7 +32,7 @@ Row = dict[str, Any]
 def read_rows() -> list[Row]:
     """The texts, with their addresses and times, in allenai's shape."""
     rows = []
-    for block in (ROOT / "c4-rows.txt").read_text("utf-8").strip().split("\n\n"):
+    for block in (TEXTS / "c4.txt").read_text("utf-8").strip().split("\n\n"):
         head, text = block.split("\n", 1)
         url, timestamp = head.split(" ")
         rows.append({"text": text, "timestamp": timestamp, "url": url})

@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from corpus.sample import CRAWL, ROOT, records, trouble
+from corpus.sample import CRAWL, TEXTS, records, trouble
+from corpus.sample.pages import Page, Sites, conversion_body, read_folder, read_pages
 from corpus.sample.responses import Served, other_answers, page_records
-from corpus.sample.texts import Page, Sites, conversion_body, read_folder, read_pages
 
 SEGMENT = "crawl-data/CC-MAIN-2019-30/segments/1563195524475.48"
 STEM = "CC-MAIN-20190716093244-20190716115244-"
@@ -76,7 +76,7 @@ def plan(pages: list[Page], planted: dict[str, Page], sites: Sites) -> Plan:
 def build(folder: Path) -> Plan:
     """Write the crawl's files under the folder."""
     sites = Sites()
-    planted = {page.name: page for page in read_folder(ROOT / "planted", "en", sites)}
+    planted = {page.name: page for page in read_folder(TEXTS / "planted", "en", sites)}
     dealt = plan(read_pages(sites), planted, sites)
     for n in dealt.files:
         path = file_path(folder, n)

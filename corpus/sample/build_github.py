@@ -1,6 +1,6 @@
 """Build the sample of GitHub: `python -m corpus.sample.build_github [FOLDER]`.
 
-Folders of repositories in (`github-repositories/`, by themselves input for `layout = "repositories"`); their
+Folders of repositories in (`texts/github/`, by themselves input for `layout = "repositories"`); their
 files as rows out, in the shapes of BigQuery and The Stack, with planted trouble, under FOLDER (default: the
 committed `github/`). The same files always give the same rows.
 """
@@ -17,17 +17,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import zstandard
 
-from corpus.sample import ROOT
+from corpus.sample import ROOT, TEXTS
 from corpus.sample.records import deflate
 
 FOLDER = ROOT / "github"
-REPOSITORIES = ROOT / "github-repositories"
+REPOSITORIES = TEXTS / "github"
 BIGQUERY = "bigquery/contents-000000000000.json.gz"  # three gzip members, of which the second is cut
 SAMPLES = "bigquery/sample_contents-000000000000.jsonl"
 STACK = "the-stack/data/train-00000-of-00001.parquet"
 STACK_2 = "the-stack-v2/train-00000-of-00001.jsonl.zst"
 
-# As BigQuery and The Stack give them; of repositories that are not here `github-licenses.jsonl` tells.
+# As BigQuery and The Stack give them; of repositories that are not here `models/github-licenses.jsonl` tells.
 LICENSES = {
     "harbour/tide-tables": ["mit"],
     "harbour/lamp-firmware": ["apache-2.0"],

@@ -1,6 +1,6 @@
 """Build the sample of StackExchange: `python -m corpus.sample.build_stackexchange [FOLDER]`.
 
-Questions and answers (`stackexchange-posts.toml`) in; dumps of sites in the layout of the Internet Archive
+Questions and answers (`texts/stackexchange.toml`) in; dumps of sites in the layout of the Internet Archive
 out, with planted trouble, under FOLDER (default: the committed `stackexchange/`). The same posts always give
 the same rows; bytes of archives also depend on the compressor.
 """
@@ -19,10 +19,10 @@ from typing import Any
 
 import py7zr
 
-from corpus.sample import ROOT
+from corpus.sample import ROOT, TEXTS
 
 FOLDER = ROOT / "stackexchange"
-POSTS = ROOT / "stackexchange-posts.toml"
+POSTS = TEXTS / "stackexchange.toml"
 _HEAD = '\ufeff<?xml version="1.0" encoding="utf-8"?>\r\n'
 _DAY = "2023-03-05T00:00:00.000"
 _WIKI_AFTER = 3  # questions before the first tag wiki

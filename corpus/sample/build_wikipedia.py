@@ -1,6 +1,6 @@
 """Build the sample of Wikipedia: `python -m corpus.sample.build_wikipedia [FOLDER]`.
 
-Pages of `wikipedia-pages/LANGUAGE/TITLE.wiki` in; dumps of pages and articles out, one of each kind of
+Pages of `texts/wikipedia/LANGUAGE/TITLE.wiki` in; dumps of pages and articles out, one of each kind of
 compression, schema and encoding, with planted trouble, under FOLDER (default: the committed `wikipedia/`).
 The same pages always give the same bytes.
 """
@@ -18,10 +18,10 @@ from xml.sax.saxutils import escape, quoteattr
 
 import py7zr
 
-from corpus.sample import ROOT
+from corpus.sample import ROOT, TEXTS
 
 FOLDER = ROOT / "wikipedia"
-PAGES = ROOT / "wikipedia-pages"
+PAGES = TEXTS / "wikipedia"
 _KIND = "20220701-pages-articles"
 _MODE, _TIME = 0o644, 1_656_633_600  # of the member of an archive
 _END = "</mediawiki>\n"

@@ -11,7 +11,7 @@ from email.utils import format_datetime
 from urllib.parse import urlsplit
 
 from corpus.sample import records
-from corpus.sample.texts import Page, render_html
+from corpus.sample.pages import Page, render_html
 
 CHUNK_BYTES = 700
 REVISIT_PROFILE = "http://netpreserve.org/warc/1.0/revisit/identical-payload-digest"

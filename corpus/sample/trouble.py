@@ -7,8 +7,8 @@ the good records of a file. The truncated ones belong at a file's very end.
 from __future__ import annotations
 
 from corpus.sample import records
+from corpus.sample.pages import Page, conversion_body
 from corpus.sample.responses import http, page_message
-from corpus.sample.texts import Page, conversion_body
 
 Planted = dict[str, Page]
 

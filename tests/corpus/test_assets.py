@@ -227,7 +227,7 @@ def test_identity_follows_a_local_file_that_changes(tmp_path: Path) -> None:
 
 
 def test_sample_addresses_are_files_of_the_package() -> None:
-    path = assets.fetch("en", Asset(url="sample:encyclopaedia/en.txt"))
+    path = assets.fetch("en", Asset(url="sample:texts/encyclopaedia/en.txt"))
     assert Path(path).read_text(encoding="utf-8")
 
 

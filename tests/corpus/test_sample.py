@@ -12,7 +12,7 @@ import pytest
 from warcio.archiveiterator import ArchiveIterator
 
 from corpus.recipe import Limits
-from corpus.sample import CRAWL, ROOT, records, trouble
+from corpus.sample import CRAWL, TEXTS, records, trouble
 from corpus.sample.build_crawl import (
     EMPTY_FILE,
     MIRROR,
@@ -27,8 +27,8 @@ from corpus.sample.build_crawl import (
     build,
     file_path,
 )
+from corpus.sample.pages import Sites, conversion_body, read_pages
 from corpus.sample.responses import Served
-from corpus.sample.texts import Sites, conversion_body, read_pages
 
 MOST_COMMITTED_BYTES = 400 * 1024
 SOUND_FILES = [n for n in (*WET_FILES, *WARC_FILES) if n not in (TROUBLED_WET, TROUBLED_WARC)]
@@ -248,7 +248,7 @@ def test_the_empty_file_is_empty() -> None:
 
 
 def test_the_encyclopaedia_cites_most_reference_pages() -> None:
-    cited = {normalised(url) for url in (ROOT / "cited-urls.txt").read_text(encoding="utf-8").split()}
+    cited = {normalised(url) for url in (TEXTS / "cited-urls.txt").read_text(encoding="utf-8").split()}
     pages = read_pages(Sites())
     share = Counter(page.group for page in pages if normalised(page.url) in cited)
     totals = Counter(page.group for page in pages)

@@ -39,7 +39,7 @@ from corpus.training.selection import SelectionRule, candidates, select
 from corpus.urls import host_of, is_wikipedia, normalize_url
 from pipelines import train
 
-ESSAYS = str(resources.files("corpus") / "sample" / "encyclopaedia" / "fr.txt")
+ESSAYS = str(resources.files("corpus") / "sample" / "texts" / "encyclopaedia" / "fr.txt")
 
 
 def digests(folder: Path) -> dict[str, str]:

@@ -124,7 +124,7 @@ def binaries(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     except UserError as error:
         pytest.skip(f"lmplz cannot be built here: {error}")
     folder = tmp_path_factory.mktemp("ngrams")
-    essays = (SAMPLE / "encyclopaedia" / "en.txt").read_text(encoding="utf-8").splitlines()
+    essays = (SAMPLE / "texts" / "encyclopaedia" / "en.txt").read_text(encoding="utf-8").splitlines()
     normalized = normalize_for_language_model(pa.array(essays)).to_pylist()
     (folder / "pieces.txt").write_bytes(b"".join(b" ".join(one_by_one(t)) + b"\n" for t in normalized))
 
@@ -258,7 +258,7 @@ def test_perplexity_of_real_pages_is_that_of_the_definition(
 
 def test_threads_share_a_model(binaries: dict[str, str]) -> None:
     model = Model(SENTENCEPIECE, binaries["5-1.5"], "words")
-    essays = (SAMPLE / "encyclopaedia" / "en.txt").read_text(encoding="utf-8").splitlines()
+    essays = (SAMPLE / "texts" / "encyclopaedia" / "en.txt").read_text(encoding="utf-8").splitlines()
     expected = slow_perplexities(binaries["5-1.5"], essays, "words")
     with ThreadPoolExecutor(4) as pool:
         assert all(v == expected for v in pool.map(model.perplexities, [pa.array(essays)] * 20))

@@ -21,7 +21,7 @@ import pytest
 from corpus.dedup.near import words
 from corpus.dedup.newest import time_of, url_key
 from corpus.recipe import load
-from corpus.sample import CRAWL
+from corpus.sample import TEXTS
 from tests.pipelines.conftest import COMMAND, ROOT, digests, llama_corpus
 
 _DUMPS = 6
@@ -49,7 +49,7 @@ class _Page:
 
 
 def _vocabulary() -> list[str]:
-    pages = sorted((CRAWL.parent / "pages/en-reference").glob("*.txt"))
+    pages = sorted((TEXTS / "pages/en-reference").glob("*.txt"))
     text = " ".join(p.read_text().split("\n\n", 1)[1] for p in pages)
     return [word for word, n in sorted(Counter(text.split()).items()) for _ in range(n)]
 

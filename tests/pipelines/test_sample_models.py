@@ -13,7 +13,7 @@ import pytest
 from corpus.annotate import fasttext_model, perplexity
 from corpus.annotate.reference import cited_probabilities
 from corpus.errors import UserError
-from corpus.sample import ROOT as SAMPLE
+from corpus.sample import ROOT, TEXTS
 from corpus.training.classifier import ClassifierSettings, train_classifier
 from corpus.training.cutoffs import load_cutoffs, measure_cutoffs
 from corpus.training.kenlm_tools import kenlm_tools
@@ -21,12 +21,12 @@ from corpus.training.language_model import LanguageModelSettings, train_language
 from corpus.training.selection import SelectionRule
 from tests.pipelines.conftest import llama_corpus
 
-MODELS = SAMPLE / "models"
+MODELS = ROOT / "models"
 FOLDERS = {"en": ("en-reference", "en-ordinary", "en-poor"), "fr": ("fr",)}
 
 
 def _pages(language: str) -> pa.StringArray:
-    paths = [p for folder in FOLDERS[language] for p in sorted((SAMPLE / "pages" / folder).glob("*.txt"))]
+    paths = [p for folder in FOLDERS[language] for p in sorted((TEXTS / "pages" / folder).glob("*.txt"))]
     return pa.array([path.read_text().split("\n\n", 1)[1] for path in paths])
 
 
@@ -49,7 +49,7 @@ def test_a_language_model_built_again_scores_the_same(language: str, tmp_path: P
         kenlm_tools()
     except UserError as error:
         pytest.skip(f"lmplz cannot be built here: {error}")
-    text = str(SAMPLE / "encyclopaedia" / f"{language}.txt")
+    text = str(TEXTS / "encyclopaedia" / f"{language}.txt")
     settings = LanguageModelSettings(**_manifest(language)["settings"])
     train_language_model([text], language, str(tmp_path), settings)
     found, committed = (_perplexities(folder, language, settings) for folder in (tmp_path, MODELS))
@@ -71,7 +71,7 @@ def test_cutoffs_measured_again_are_the_committed_ones(run: str) -> None:
 def test_the_classifier_trained_again_gives_the_same_probabilities(run: str, tmp_path: Path) -> None:
     manifest = _manifest("reference")["settings"]
     settings = ClassifierSettings(**{**manifest, "pages": SelectionRule(**manifest["pages"])})
-    train_classifier(run, str(SAMPLE / "cited-urls.txt"), str(tmp_path), settings)
+    train_classifier(run, str(TEXTS / "cited-urls.txt"), str(tmp_path), settings)
     found, committed = (
         cited_probabilities(fasttext_model.load(str(folder / "reference.bin")), _pages("en"))
         for folder in (tmp_path, MODELS)

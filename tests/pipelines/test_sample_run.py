@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from corpus.sample import CRAWL
+from corpus.sample import CRAWL, TEXTS
 
 
 def _table(folder: Path) -> list[dict[str, Any]]:
@@ -79,7 +79,7 @@ def test_each_planted_trouble_is_a_bad_record_with_its_place_and_reason(
 
 def test_boilerplate_goes_and_prose_stays(by_url: dict[str, dict[str, Any]]) -> None:
     page = by_url["https://www.harbourmuseum.example/collections/fresnel-lens"]
-    source = (CRAWL.parent / "pages/en-reference").glob("*.txt")
+    source = (TEXTS / "pages/en-reference").glob("*.txt")
     body = next(t for t in (p.read_text() for p in source) if page["key"] in t).split("\n\n", 1)[1]
     paragraphs = body.strip().split("\n")
     kept = page["text"].split("\n")

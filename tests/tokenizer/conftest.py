@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import sentencepiece
 
-from corpus.sample import ROOT
+from corpus.sample import TEXTS
 
 # The settings of LLaMA's tokenizer (recipe, section 12), but for its size and its sample.
 LLAMA = {
@@ -33,7 +33,7 @@ def train(folder: Path, name: str, texts: list[str], **changes: object) -> Path:
 
 @pytest.fixture(scope="session")
 def texts() -> list[str]:
-    pages = [path.read_text("utf-8") for path in sorted((ROOT / "pages").rglob("*.txt"))]
+    pages = [path.read_text("utf-8") for path in sorted((TEXTS / "pages").rglob("*.txt"))]
     code = [path.read_text("utf-8") for path in sorted(Path(__file__).parents[1].glob("*.py"))]
     return [*pages, *code]
 

@@ -26,7 +26,7 @@ from corpus import recipe
 from corpus.build.source import FileRange, ReadContext
 from corpus.inputs import resolve
 from corpus.recipe import Limits
-from corpus.sample import ROOT
+from corpus.sample import TEXTS
 from corpus.settings.github import GitHub
 from corpus.sources.github import SOURCE
 from corpus.tally import Tally
@@ -36,7 +36,7 @@ from tests.builds import build_here, with_settings
 _BYTES = 100_000_000
 _LOOP_BYTES = 15_000_000
 _BLOCK_COMMENT = re.compile(r"/\*[^*]*\*+(?:[^/*][^*]*\*+)*/")
-_LICENSE_TEXT = (ROOT / "github-repositories/harbour/tide-tables/LICENSE").read_bytes()
+_LICENSE_TEXT = (TEXTS / "github/harbour/tide-tables/LICENSE").read_bytes()
 
 
 def measure() -> list[Row]:

@@ -15,7 +15,7 @@ from langdetect.lang_detect_exception import LangDetectException
 
 from corpus.annotate.english import factory, langdetect
 from corpus.kernels.langdetect import stream
-from corpus.sample import ROOT
+from corpus.sample import TEXTS
 from tests.shared import DATA, needs
 
 REAL = DATA / "c4" / "c4-sample.dev.json.gz"
@@ -46,7 +46,7 @@ def check(texts: list[str]) -> None:
 
 
 def test_pages_of_the_sample_in_six_languages() -> None:
-    pages = [path.read_text("utf-8") for path in sorted((ROOT / "pages").rglob("*.txt"))]
+    pages = [path.read_text("utf-8") for path in sorted((TEXTS / "pages").rglob("*.txt"))]
     assert len(pages) > 100
     check(pages)
 

@@ -17,7 +17,7 @@ from corpus.annotate.sentences import Punkt, count_by_line, open_punkt, untraine
 from corpus.errors import UserError
 from corpus.recipe import Language
 from corpus.rules import C4Rules, checks
-from corpus.sample import ROOT
+from corpus.sample import TEXTS
 from tests.shared import DATA
 
 ENGLISH = Language(model="", keep=["en"])
@@ -73,7 +73,7 @@ def test_the_model_knows_abbreviations_collocations_and_first_words(trained: Pun
 
 
 def test_pages_of_the_sample(trained: Punkt) -> None:
-    for path in sorted((ROOT / "pages").rglob("*.txt")):
+    for path in sorted((TEXTS / "pages").rglob("*.txt")):
         text = path.read_text("utf-8")
         assert trained.count(text) == by_nltk(trained, text), path.name
         lines = sum(by_nltk(trained, line) for line in text.split("\n"))

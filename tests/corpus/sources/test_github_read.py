@@ -261,7 +261,7 @@ def tree(root: Path, files: dict[str, bytes]) -> list[InputFile]:
     return resolve([str(root)], str(root))
 
 
-MIT = (SAMPLE / "github-repositories/harbour/tide-tables/LICENSE").read_bytes()
+MIT = (build_github.REPOSITORIES / "harbour/tide-tables/LICENSE").read_bytes()
 
 
 def test_folders(tmp_path: Path) -> None:
@@ -371,7 +371,7 @@ def test_the_sample_is_what_its_builder_builds(tmp_path: Path) -> None:
 
 
 def test_the_sample_as_rows_and_as_folders_gives_the_same_texts() -> None:
-    lists = {"list": str(SAMPLE / "github-licenses.jsonl")}
+    lists = {"list": str(SAMPLE / "models" / "github-licenses.jsonl")}
     root = str(build_github.FOLDER)
     of_rows, _, _ = read(resolve([root], root), GitHub(licenses="list"), paths=lists)
     root = str(build_github.REPOSITORIES)

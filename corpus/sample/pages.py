@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from corpus.sample import ROOT
+from corpus.sample import TEXTS
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def read_folder(folder: Path, group: str, sites: Sites) -> list[Page]:
 
 def read_pages(sites: Sites) -> list[Page]:
     """All page texts of the sample, by group and file name."""
-    folders = sorted(f for f in (ROOT / "pages").iterdir() if f.is_dir())
+    folders = sorted(f for f in (TEXTS / "pages").iterdir() if f.is_dir())
     return [page for folder in folders for page in read_folder(folder, folder.name, sites)]
 
 
@@ -69,7 +69,7 @@ class Sites:
     """The boilerplate of `sites.toml`: by host, else the generic one of the language."""
 
     def __init__(self) -> None:
-        tables = tomllib.loads((ROOT / "sites.toml").read_text(encoding="utf-8"))
+        tables = tomllib.loads((TEXTS / "sites.toml").read_text(encoding="utf-8"))
         self._generic = tables["generic"]
         self._by_host = tables["sites"]
 
