@@ -11,6 +11,7 @@ Where an object store is, and who asks, its client takes from the environment: `
 from __future__ import annotations
 
 import contextlib
+import errno
 import glob as globbing
 import logging
 import os
@@ -23,6 +24,7 @@ from typing import IO, Any
 import fsspec
 
 from corpus import web
+from corpus.errors import UserError
 
 _log = logging.getLogger(__name__)
 
@@ -30,6 +32,7 @@ TEMPORARY_SUFFIX = ".tmp"
 # Stores that show an object when its upload ends; others get a temporary name and a rename.
 _OBJECT_STORES = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az"})
 _READ_AHEAD_BYTES = 8 << 20  # of a remote file, at each request
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _UPLOAD_BYTES = 16 << 20  # of an object, at each request; a store takes 10,000 of them
 
 
@@ -82,7 +85,11 @@ def read_bytes(path: str) -> bytes:
 
 @contextlib.contextmanager
 def write(path: str) -> Iterator[IO[bytes]]:
-    """Open for writing; the file appears when the block ends well, and not at all if it raises."""
+    """Open for writing; the file appears when the block ends well, and not at all if it raises.
+
+    Raises:
+        UserError: a local disk is full.
+    """
     if is_local(path):
         folder, name = os.path.split(path)
         os.makedirs(folder or ".", exist_ok=True)
@@ -93,9 +100,14 @@ def write(path: str) -> Iterator[IO[bytes]]:
                 f.flush()
                 os.fsync(f.fileno())
             os.replace(temporary, path)
-        except BaseException:
+        except BaseException as error:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(temporary)
+            if isinstance(error, OSError) and error.errno in _FULL:
+                raise UserError(
+                    f"{path} cannot be written: {os.strerror(error.errno)}; finished parts are kept: make "
+                    "room, and the same command goes on from there"
+                ) from error
             raise
         return
     fs, inner = _remote(path)

@@ -15,13 +15,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from corpus import parts, storage
 from corpus.accounts import check_equal, collect, write_json
-from corpus.errors import UserError
-from corpus.finished import FinishedRun
-from corpus.parts import Part, PartFile, PartWriter, open_part_file
+from corpus.errors import CorruptPartError, UserError
+from corpus.finished import FinishedRun, read_documents
+from corpus.parts import Part, PartFile, PartWriter
 from corpus.recipe import digest
 from corpus.stages import Stage, StagedJob, Task
 from tokenizer.encoder import Encoder
@@ -42,7 +41,6 @@ ROW = pa.schema(
 )
 # English has some four bytes a token: about 256M tokens a part (design, section 8).
 PART_BYTES = 1 << 30
-_BATCH_ROWS = 1_024
 
 _encoders: dict[str, Encoder] = {}
 
@@ -99,7 +97,7 @@ _COMPRESSION = 3  # text : its Parquet, about
 def work(job: TokenizeJob, task: Task, writer: PartWriter) -> None:
     """Encode the documents of a task's files.
 
-    Counters: ``in`` (rows by the footers), ``out``, ``tokens``, ``bytes`` and, of those held out,
+    Counters: ``in`` (rows read), ``out``, ``tokens``, ``bytes`` and, of those held out,
     ``held_out`` and ``held_out_tokens``.
     """
     encoder = _encoder(job)
@@ -109,17 +107,15 @@ def work(job: TokenizeJob, task: Task, writer: PartWriter) -> None:
     ):
         for run, saved in task.payload:
             file = PartFile(**saved)
-            with open_part_file(job.runs[run].root, file) as documents:
-                parquet = pq.ParquetFile(documents)
-                writer.tally.count("in", parquet.metadata.num_rows)
-                row = 0
-                for batch in parquet.iter_batches(_BATCH_ROWS, columns=["id", "text", "bytes", "held_out"]):
-                    encoded = encoder.encode(batch.column("text"))
-                    f.write(encoded.ids.astype(TOKEN).tobytes())
-                    rows = _rows(batch, encoded.ends, file.path, row)
-                    sink.write(rows)
-                    row += batch.num_rows
-                    _count(writer, rows)
+            row = 0
+            for batch in read_documents(job.runs[run], file, ["id", "text", "bytes", "held_out"]):
+                writer.tally.count("in", batch.num_rows)
+                encoded = encoder.encode(batch.column("text"))
+                f.write(encoded.ids.astype(TOKEN, copy=False).data)
+                rows = _rows(batch, encoded.ends, file.path, row)
+                sink.write(rows)
+                row += batch.num_rows
+                _count(writer, rows)
 
 
 def _rows(batch: pa.RecordBatch, ends: np.ndarray[Any, Any], path: str, first: int) -> pa.RecordBatch:
@@ -150,7 +146,11 @@ def _count(writer: PartWriter, rows: pa.RecordBatch) -> None:
 def _encoder(job: TokenizeJob) -> Encoder:
     """The process's encoder of a model: it is loaded once, and keeps what it has seen."""
     if job.sha256 not in _encoders:
-        _encoders[job.sha256] = Encoder(storage.read_bytes(storage.join(job.root, MODEL)))
+        path = storage.join(job.root, MODEL)
+        model = storage.read_bytes(path)
+        if sha256_of(model) != job.sha256:
+            raise CorruptPartError(f"{path} is not the tokenizer of this run: run the command again")
+        _encoders[job.sha256] = Encoder(model)
     return _encoders[job.sha256]
 
 

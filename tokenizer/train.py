@@ -21,7 +21,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 import sentencepiece
 import xxhash
 
@@ -29,13 +28,12 @@ from corpus import storage
 from corpus.accounts import write_json
 from corpus.assets import file_sha256
 from corpus.errors import UserError
-from corpus.finished import FinishedRun
-from corpus.parts import PartFile, open_part_file
+from corpus.finished import FinishedRun, read_documents
+from corpus.parts import PartFile
 from corpus.settings.mixture import Tokenizer
 
 MODEL, MANIFEST = "tokenizer.model", "tokenizer.manifest.json"
 LONGEST_LINE = 4_192  # bytes; SentencePiece leaves out what is longer
-_BATCH_ROWS = 1_024
 _SEED = 0x746F_6B65_6E73  # "tokens": a hash of its own, so that no other use of ids correlates
 
 # LLaMA's, but for the size; SentencePiece's own defaults stand where it has them.
@@ -170,7 +168,7 @@ def _limit(runs: Sequence[FinishedRun], wanted: int, seed: int) -> int:
     hashes, sizes = [np.empty(0, np.uint64)], [np.empty(0, np.int64)]
     for run in runs:
         for file in run.files:
-            for batch in _batches(run.root, file, ["id", "bytes"]):
+            for batch in _batches(run, file, ["id", "bytes"]):
                 hashes.append(_hashes(batch.column("id").to_pylist(), seed))
                 sizes.append(batch.column("bytes").to_numpy())
     keys, counts = np.concatenate(hashes), np.concatenate(sizes)
@@ -182,17 +180,16 @@ def _limit(runs: Sequence[FinishedRun], wanted: int, seed: int) -> int:
 def _texts(runs: Sequence[FinishedRun], limit: int, seed: int) -> Iterator[str]:
     for run in runs:
         for file in run.files:
-            for batch in _batches(run.root, file, ["id", "text"]):
+            for batch in _batches(run, file, ["id", "text"]):
                 hashes = _hashes(batch.column("id").to_pylist(), seed)
                 for i in np.flatnonzero(hashes <= np.uint64(limit - 1)).tolist():
                     yield batch.column("text")[i].as_py()
 
 
-def _batches(root: str, file: PartFile, columns: list[str]) -> Iterator[Any]:
+def _batches(run: FinishedRun, file: PartFile, columns: list[str]) -> Iterator[Any]:
     """Rows that are not held out."""
-    with open_part_file(root, file) as f:
-        for batch in pq.ParquetFile(f).iter_batches(_BATCH_ROWS, columns=[*columns, "held_out"]):
-            yield batch.filter(pc.invert(batch.column("held_out")))
+    for batch in read_documents(run, file, [*columns, "held_out"]):
+        yield batch.filter(pc.invert(batch.column("held_out")))
 
 
 def _hashes(ids: list[str], seed: int) -> np.ndarray[Any, Any]:

@@ -188,3 +188,46 @@ def test_another_tokenizer_is_not_mixed_in(folder: Path) -> None:
     other.write_bytes((folder / "tokenizer" / "tokenizer.model").read_bytes() + b"\xa0\x3f\x00")
     args = ("tokenize", *(folder / s for s in SOURCES), "--tokenizer", other, "--output", folder / "tokens")
     assert "other settings (tokenizer)" in llama_corpus(*args, status=2).stderr
+
+
+FULL_DISK = """
+mount -t tmpfs -o size="$2" tmpfs "$1" || exit 77
+folder=$1; shift 2
+"$@" 2>"$folder.errors"; echo $? >"$folder.status"
+mkdir "$folder.before" && cp -a "$folder/." "$folder.before"
+mount -o remount,size=64m "$folder"
+"$@" || exit
+cp -a "$folder/." "$folder.after"
+"""
+
+
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
+def test_a_full_disk_is_named_and_nothing_is_lost(share: float, folder: Path, tmp_path: Path) -> None:
+    """On a disk of a part of what the shards take; then with room."""
+    out = tmp_path / "out"
+    for path in (out, tmp_path / "out.after"):
+        path.mkdir()
+    blocks = sum(
+        -(-path.stat().st_size // 4_096) for path in (folder / "shards").rglob("*") if path.is_file()
+    )
+    command = [*COMMAND, "mix", folder / "tokens", "--recipe", folder / "recipe.toml", "--output", out]
+    inside = ["sh", "-c", FULL_DISK, "sh", str(out), f"{int(blocks * share) * 4}k", *map(str, command)]
+    unshare = ["unshare", "--map-root-user", "--mount", *inside]
+    done = subprocess.run(unshare, cwd=ROOT, capture_output=True, text=True)
+    if done.returncode == 77 or "unshare" in done.stderr:
+        pytest.skip("a file system cannot be mounted here")
+    assert done.returncode == 0, done.stderr
+    errors = (tmp_path / "out.errors").read_text()
+    assert (tmp_path / "out.status").read_text() in ("1\n", "2\n")
+    assert "cannot be written: No space left on device; finished parts are kept" in errors
+    assert "Traceback" not in errors
+    assert digests(tmp_path / "out.after") == digests(folder / "shards")
+    # What was there is not made again; what was not whole was not there.
+    kept = sorted((tmp_path / "out.before").rglob("*.part.json"))
+    assert kept
+    for path in kept:
+        assert (
+            tmp_path / "out.after" / path.relative_to(tmp_path / "out.before")
+        ).read_bytes() == path.read_bytes()
+    assert not list((tmp_path / "out.before").rglob("*.tmp"))
+    assert not (tmp_path / "out.before" / "manifest.json").exists()

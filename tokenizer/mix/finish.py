@@ -41,11 +41,18 @@ def prepare(root: str, tokens: str, settings: Mixture) -> MixJob:
         raise UserError(f"{path} is not valid JSON: {error}") from error
     if manifest.get("kind") != TOKENS_KIND:
         raise UserError(f"{tokens} is a run of kind {manifest.get('kind')!r}; give one of `tokenize`")
-    sources = orjson.loads(storage.read_bytes(storage.join(tokens, "stats.json")))["sources"]
+    stats = orjson.loads(storage.read_bytes(storage.join(tokens, "stats.json")))
+    if digest(stats) != manifest["stats_sha256"]:
+        raise UserError(f"{tokens}/stats.json is not that of its manifest: run `llama-corpus tokenize` again")
+    sources = stats["sources"]
     marks = int(settings.begin) + int(settings.end)
     held_out = {n: _with_marks(c, "held_out_tokens", c.get("held_out", 0), marks) for n, c in sources.items()}
     unique = {n: _with_marks(c, "tokens", c.get("out", 0), marks) - held_out[n] for n, c in sources.items()}
-    model = sentencepiece.SentencePieceProcessor(model_proto=storage.read_bytes(storage.join(tokens, MODEL)))
+    model_file = storage.join(tokens, MODEL)
+    model_proto = storage.read_bytes(model_file)
+    if hashlib.sha256(model_proto).hexdigest() != manifest["tokenizer"]["sha256"]:
+        raise UserError(f"{model_file} is not the tokenizer that the tokens of {path} were made with")
+    model = sentencepiece.SentencePieceProcessor(model_proto=model_proto)
     if (settings.begin and model.bos_id() < 0) or (settings.end and model.eos_id() < 0):
         raise UserError(f"the tokenizer of {tokens} lacks a mark of [mixture]: set begin or end to false")
     return MixJob(
