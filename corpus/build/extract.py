@@ -68,6 +68,7 @@ def work(job: BuildJob, task: Task, writer: PartWriter) -> None:
 def read(job: BuildJob, split: BuildSplit, writer: PartWriter) -> Iterator[pa.RecordBatch]:
     """The batches of all ranges of a split; counts and bad records go to the writer's tally."""
     source = job.source
+    assert source.read is not None
     paths = {name: job.path_of(name) for name in source.assets(job.settings)}
     context = ReadContext(job.settings, job.limits, paths, job.build.batch_bytes)
     web.configure(job.recipe.network)

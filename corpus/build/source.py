@@ -117,7 +117,7 @@ class BuildSource:
             why a document cannot be used whatever the thresholds are.
         read: batches of `DOCUMENT` and `fields`, in the order of the file. Counters: ``framed``; ``in``, of
             these all that could be documents, and each unreadable record, span or file; ``skipped``;
-            ``bad``; ``out``; always in = out + bad + merged.
+            ``bad``; ``out``; always in = out + bad + merged. None where the stages read by themselves.
         checks: thresholds that documents are held to, in their order.
         stages: all stages of a build; `corpus.build.line` has the usual ones.
         unique: rules of uniqueness, applied one after the other to what the checks let pass.
@@ -132,7 +132,7 @@ class BuildSource:
     version: int
     libraries: tuple[str, ...]
     fields: tuple[pa.Field, ...]
-    read: Callable[[FileRange, ReadContext, Tally], Iterator[pa.RecordBatch]]
+    read: Callable[[FileRange, ReadContext, Tally], Iterator[pa.RecordBatch]] | None
     checks: Callable[[Any], list[Check]]
     stages: Callable[[BuildJob], tuple[Stage, ...]]
     unique: Callable[[Any], tuple[Unique, ...]] = no_unique

@@ -7,37 +7,19 @@ other tables, are *skipped*; an answer in its question's document is *merged*.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
-import pyarrow as pa
-
-from corpus.build.source import BuildSource, FileRange, ReadContext
+from corpus.build.source import BuildSource
 from corpus.errors import UserError
 from corpus.inputs import InputFile
 from corpus.raw.ranges import byte_ranges
 from corpus.rules import Check
 from corpus.settings.stackexchange import StackExchange
-from corpus.sources.stackexchange.join import ANSWERS, FIELDS, documents
-from corpus.sources.stackexchange.posts import NAME, POST, read_posts
+from corpus.sources.stackexchange.join import ANSWERS, FIELDS
+from corpus.sources.stackexchange.posts import NAME
 from corpus.sources.stackexchange.sites import holds_posts, site_of
 from corpus.sources.stackexchange.stages import stages
 from corpus.sources.stackexchange.stream import is_plain
-from corpus.tally import Tally
-
-
-def _read(part: FileRange, context: ReadContext, tally: Tally) -> Iterator[pa.RecordBatch]:
-    """The documents of one dump that fits in memory; a build, which bounds it, goes by `stages`.
-
-    Counters: of `read_posts`, but ``out``, which counts documents, and of `documents`; always
-    in = out + bad + merged + rejected.
-    """
-    posts = pa.Table.from_batches(read_posts(part, context, tally), POST)
-    joined = Tally(lambda batch: None)
-    yield from documents(
-        posts, site_of(part.file), part.file.name, context.settings, context.batch_bytes, joined
-    )
-    del joined.counters["in"], tally.counters["out"]
-    tally.counters.update(joined.counters)
 
 
 def _checks(settings: StackExchange) -> list[Check]:
@@ -68,7 +50,7 @@ SOURCE = BuildSource(
     version=1,
     libraries=("pyarrow",),
     fields=FIELDS,
-    read=_read,
+    read=None,  # posts become documents in `stages`
     checks=_checks,
     stages=stages,
     cut=_cut,

@@ -14,13 +14,11 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from corpus import inputs, recipe
-from corpus.build.source import FileRange, ReadContext
+from corpus import recipe
 from corpus.errors import UserError
 from corpus.inputs import InputFile
 from corpus.raw.sevenzip import open_members
 from corpus.sample import build_stackexchange
-from corpus.schema import DOCUMENT
 from corpus.settings.stackexchange import StackExchange
 from corpus.sources.stackexchange import SOURCE
 from corpus.sources.stackexchange.join import documents
@@ -293,20 +291,6 @@ def test_batches_follow_the_size_of_the_text() -> None:
 
 
 # ---- whole builds
-
-
-def test_a_dump_read_at_once_gives_what_a_build_gives(tmp_path: Path) -> None:
-    folder = GOLDEN / "answers" / "input"
-    build_here(tmp_path, "stackexchange", [folder], RECIPE, folder)
-    (found,) = inputs.resolve([str(folder)], str(folder))
-    tally = Tally(lambda batch: None)
-    context = ReadContext(StackExchange(), RECIPE.limits, {}, 100)
-    batches = list(SOURCE.read(FileRange(found, 0, found.size), context, tally))
-    documents = pa.Table.from_batches(batches, pa.schema([*DOCUMENT, *SOURCE.fields]))
-    assert documents.to_pylist() == rows(tmp_path, "annotated")
-    assert {name: n for name, n in tally.counters.items() if "/" not in name and n} == {
-        "framed": 11, "in": 9, "out": 2, "skipped": 2, "merged": 5, "rejected": 2,
-    }  # fmt: skip
 
 
 def build(
