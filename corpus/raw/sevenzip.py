@@ -27,6 +27,7 @@ from py7zr.exceptions import (
 from py7zr.properties import COMPRESSION_METHOD
 
 from corpus import storage
+from corpus.raw.damage import Unreadable
 
 MAGIC = b"7z\xbc\xaf\x27\x1c"
 
@@ -68,14 +69,6 @@ _BROKEN = (
 )
 
 
-class SevenZipError(Exception):
-    """An archive, or a file in it, cannot be read; `reason` is a short fixed name."""
-
-    def __init__(self, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
-
-
 def open_members(path: str, ratio: int) -> Iterator[tuple[str, IO[bytes]]]:
     """The files of an archive, by their names; each stream may be read until the next is asked for.
 
@@ -84,7 +77,7 @@ def open_members(path: str, ratio: int) -> Iterator[tuple[str, IO[bytes]]]:
         ratio: bound of decompressed : compressed bytes of a solid block.
 
     Raises:
-        SevenZipError: the archive cannot be read; reading a stream also raises it: `bad_7z`, `truncated_7z`,
+        Unreadable: the archive cannot be read; reading a stream also raises it: `bad_7z`, `truncated_7z`,
             `7z_bomb`, `7z_method` (a method or an amount of memory that is not for us), `7z_password`.
         OSError: the archive cannot be opened or read.
     """
@@ -95,11 +88,11 @@ def open_members(path: str, ratio: int) -> Iterator[tuple[str, IO[bytes]]]:
             archive = SevenZipFile(file)
             blocks = _blocks(archive, file, size, ratio)
         except PasswordRequired as error:
-            raise SevenZipError("7z_password", str(error)) from error
+            raise Unreadable("7z_password", str(error)) from error
         except UnsupportedCompressionMethodError as error:
-            raise SevenZipError("7z_method", str(error)) from error
+            raise Unreadable("7z_method", str(error)) from error
         except _BROKEN as error:
-            raise SevenZipError("bad_7z", f"{type(error).__name__}: {error}") from error
+            raise Unreadable("bad_7z", f"{type(error).__name__}: {error}") from error
         for entry in archive.files:
             if entry.is_directory:
                 continue
@@ -146,19 +139,19 @@ class _Block:
                     break
                 if consumed == before:
                     ended = consumed < self._packed
-                    raise SevenZipError(
+                    raise Unreadable(
                         "truncated_7z" if ended else "bad_7z",
                         f"{consumed} of {self._packed} compressed bytes give {self.position} bytes",
                     )
         except OSError as error:
             if error.errno is not None:  # the file system's; that of bz2 for its data has none
                 raise
-            raise SevenZipError("bad_7z", str(error)) from error
+            raise Unreadable("bad_7z", str(error)) from error
         except _BROKEN as error:
-            raise SevenZipError("bad_7z", f"{type(error).__name__}: {error}") from error
+            raise Unreadable("bad_7z", f"{type(error).__name__}: {error}") from error
         self.position += len(data)
         if self.position > self._ratio * consumed:
-            raise SevenZipError("7z_bomb", f"{consumed} bytes decompress to {self.position} and more")
+            raise Unreadable("7z_bomb", f"{consumed} bytes decompress to {self.position} and more")
         return bytes(data)
 
 
@@ -200,7 +193,7 @@ class _Stream(io.RawIOBase):
         self._next += len(data)
         self._digest = zlib.crc32(data, self._digest)
         if block.position == self._end and self._crc32 is not None and self._digest != self._crc32:
-            raise SevenZipError("bad_7z", str(CrcError(self._crc32, self._digest, "")))
+            raise Unreadable("bad_7z", str(CrcError(self._crc32, self._digest, "")))
         buffer[: len(data)] = data
         return len(data)
 
@@ -216,7 +209,7 @@ def _blocks(archive: SevenZipFile, file: IO[bytes], size: int, ratio: int) -> di
     for folder in streams.unpackinfo.folders:
         start, end = positions[stream], positions[stream + len(folder.packed_indices)]
         if not 0 <= start <= end <= size:
-            raise SevenZipError("bad_7z", f"a block from {start} to {end} in a file of {size} bytes")
+            raise Unreadable("bad_7z", f"a block from {start} to {end} in a file of {size} bytes")
         blocks[id(folder)] = _Block(file, folder, archive.afterheader + start, end - start, ratio)
         stream += len(folder.packed_indices)
     return blocks
@@ -228,12 +221,12 @@ def _check_methods(folder: Any) -> None:
         method, properties = coder["method"], coder.get("properties") or b""
         wanted = 0
         if SupportedMethods.needs_password([coder]):
-            raise SevenZipError("7z_password", "the archive is encrypted")
+            raise Unreadable("7z_password", "the archive is encrypted")
         if method not in _METHODS or coder["numinstreams"] != 1 or coder["numoutstreams"] != 1:
-            raise SevenZipError("7z_method", f"method {method.hex()}")
+            raise Unreadable("7z_method", f"method {method.hex()}")
         if method == COMPRESSION_METHOD.LZMA2 and len(properties) == 1:
             wanted = (2 | properties[0] & 1) << (properties[0] // 2 + 11)
         elif method == COMPRESSION_METHOD.LZMA and len(properties) == 5:
             wanted = int.from_bytes(properties[1:], "little")
         if wanted > _DICTIONARY_BYTES:
-            raise SevenZipError("7z_method", f"a dictionary of {wanted} bytes")
+            raise Unreadable("7z_method", f"a dictionary of {wanted} bytes")

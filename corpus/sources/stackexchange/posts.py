@@ -44,7 +44,8 @@ from corpus.kernels.xml_rows import (
     find_rows,
 )
 from corpus.kernels.xml_texts import Decoder
-from corpus.sources.stackexchange.stream import BrokenStream, blocks, is_plain
+from corpus.raw.damage import Unreadable
+from corpus.sources.stackexchange.stream import blocks, is_plain
 from corpus.tally import BadRecord, Tally
 
 NAME = "stackexchange"
@@ -105,8 +106,8 @@ class _Reader:
         while not final:
             try:
                 block = next(stream, b"")
-            except BrokenStream as error:
-                self._bad(0, error.reason, str(error), buffer[:_FIRST_BYTES])
+            except Unreadable as error:
+                self._bad(0, error.reason, error.message, buffer[:_FIRST_BYTES])
                 return
             final = not block
             if final and not buffer and self._base == 0:

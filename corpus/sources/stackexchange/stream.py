@@ -6,8 +6,6 @@ In: `Posts.xml`, plain or in a range, or as gzip, bzip2, xz or zstd; a 7z archiv
 
 from __future__ import annotations
 
-import bz2
-import lzma
 import posixpath
 from collections.abc import Iterator
 from typing import IO, Any
@@ -15,20 +13,13 @@ from typing import IO, Any
 from corpus import storage
 from corpus.build.source import FileRange
 from corpus.raw import inflate, sevenzip
+from corpus.raw.damage import Unreadable
 from corpus.raw.members import Break, RecordStart
+from corpus.raw.streams import Kind, all_pieces
 
 BLOCK = 4 << 20
 _MEMBER = "posts.xml"
-_FREE = 16 << 20  # inflated bytes that need no ratio: what repeats itself may compress well
 _NO_SEARCH = RecordStart(0, lambda head: False)  # after a break nothing is looked for
-
-
-class BrokenStream(Exception):
-    """The raw bytes cannot be uncompressed; `reason` is a short fixed name."""
-
-    def __init__(self, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
 
 
 def is_plain(name: str) -> bool:
@@ -44,8 +35,8 @@ def blocks(part: FileRange, ratio: int) -> Iterator[bytes]:
         ratio: bound of uncompressed : stored bytes.
 
     Raises:
-        BrokenStream: `bad_compression`, `compression_ratio` (bzip2, xz); `no_posts` (of an archive), and the
-            reasons of `corpus.raw.sevenzip` and `corpus.raw.inflate`.
+        Unreadable: ``no_posts`` (of an archive); ``not_compressed``; and the reasons of
+            `corpus.raw.sevenzip`, `corpus.raw.streams` and `corpus.raw.inflate`.
         OSError: the file cannot be read.
     """
     name = part.file.name.lower()
@@ -61,49 +52,28 @@ def blocks(part: FileRange, ratio: int) -> Iterator[bytes]:
             if name.endswith((".gz", ".zst")):
                 yield from _whole_blocks(_members(raw, ratio))
             else:
-                opened: Any = bz2.BZ2File if name.endswith(".bz2") else lzma.LZMAFile
-                with opened(raw) as stream:
-                    yield from _inflated(raw, stream, ratio)
+                kind: Kind = "bz2" if name.endswith(".bz2") else "xz"
+                yield from _whole_blocks(all_pieces(kind, raw, ratio))
 
 
 def _archived(path: str, ratio: int) -> Iterator[bytes]:
     """The member `Posts.xml` of an archive."""
-    try:
-        for name, stream in sevenzip.open_members(path, ratio):
-            if posixpath.basename(name.replace("\\", "/")).lower() == _MEMBER:
-                yield from _whole_blocks(_pieces(stream))
-                return
-    except sevenzip.SevenZipError as error:
-        raise BrokenStream(error.reason, str(error)) from error
-    raise BrokenStream("no_posts", "the archive has no Posts.xml")
+    for name, stream in sevenzip.open_members(path, ratio):
+        if posixpath.basename(name.replace("\\", "/")).lower() == _MEMBER:
+            yield from _whole_blocks(_pieces(stream))
+            return
+    raise Unreadable("no_posts", "the archive has no Posts.xml")
 
 
 def _members(raw: IO[bytes], ratio: int) -> Iterator[bytes]:
     """The members of a gzip or zstd file."""
     if inflate.is_plain(raw):
-        raise BrokenStream("bad_compression", "it is neither gzip nor zstd")
+        raise Unreadable("not_compressed", "it is neither gzip nor zstd")
     for piece in inflate.pieces(raw, ratio, _NO_SEARCH):
         if isinstance(piece, Break):
-            raise BrokenStream(piece.reason, piece.message)
+            raise Unreadable(piece.reason, piece.message)
         if piece.data:
             yield piece.data
-
-
-def _inflated(raw: IO[bytes], stream: Any, ratio: int) -> Iterator[bytes]:
-    """What bzip2 or xz has in one stream."""
-    size = 0
-    try:
-        for block in _whole_blocks(_pieces(stream)):
-            yield block
-            size += len(block)
-            if size > ratio * raw.tell() + _FREE:
-                raise BrokenStream("compression_ratio", f"{raw.tell()} bytes inflate to {size} and more")
-    except OSError as error:
-        if error.errno is not None:  # the file system's; that of bz2 for its data has none
-            raise
-        raise BrokenStream("bad_compression", str(error)) from error
-    except (EOFError, lzma.LZMAError) as error:
-        raise BrokenStream("bad_compression", str(error)) from error
 
 
 def _pieces(stream: Any) -> Iterator[bytes]:

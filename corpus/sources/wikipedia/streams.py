@@ -9,10 +9,8 @@ whole by the range that begins them, and so are those that are not in UTF-8.
 
 from __future__ import annotations
 
-import bz2
 import codecs
 import itertools
-import lzma
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -22,17 +20,15 @@ from corpus import storage
 from corpus.build.source import FileRange
 from corpus.inputs import InputFile
 from corpus.raw import inflate, sevenzip
+from corpus.raw.damage import Unreadable
 from corpus.raw.members import Break, RecordStart
+from corpus.raw.streams import BZ2_MAGIC, XZ_MAGIC, Stream, all_pieces
 from corpus.recipe import Limits
 
 _RAW_BLOCK = 256 << 10
-_PIECE = 1 << 20
 # A stream's header and the start of its first block, or of its end where it is empty.
 _BZ2_STREAM = re.compile(rb"BZh[1-9](?:1AY&SY|\x17rE8P\x90)")
 _BZ2_MAGIC_BYTES = 10
-_BZ2 = b"BZh"
-_XZ = b"\xfd7zXZ\x00"
-_XZ_MEMORY = 128 << 20  # xz -9 takes 65 MiB
 _ENCODING = re.compile(rb"""<\?xml[^>]{0,100}?encoding\s*=\s*["']([A-Za-z0-9._-]{1,40})["']""")
 _BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 _FIRST_BYTES = 64
@@ -84,14 +80,14 @@ def chunks(part: FileRange, limits: Limits) -> Iterator[Chunk | Cut]:
     with storage.open_read(part.file.path) as file:
         head = file.read(len(sevenzip.MAGIC))
         file.seek(0)
-        if head.startswith(_BZ2):
+        if head.startswith(BZ2_MAGIC):
             yield from _as_utf8(_bz2_streams(file, part, limits.compression_ratio), part)
         elif head.startswith(sevenzip.MAGIC):
             if part.start == 0:
-                yield from _as_utf8(_members(part.file.path, limits.compression_ratio), part)
-        elif head.startswith(_XZ):
+                yield from _as_utf8(_forwards(_members(part.file.path, limits.compression_ratio)), part)
+        elif head.startswith(XZ_MAGIC):
             if part.start == 0:
-                yield from _as_utf8(_xz_streams(file, limits.compression_ratio), part)
+                yield from _as_utf8(_forwards(all_pieces("xz", file, limits.compression_ratio)), part)
         elif not inflate.is_plain(file):
             if part.start == 0:
                 yield from _as_utf8(_inflated(file, limits.compression_ratio), part)
@@ -126,37 +122,17 @@ def _bz2_streams(file: IO[bytes], part: FileRange, ratio: int) -> Iterator[Chunk
     """Streams from the first that begins in the range on; none if none does."""
     at = _next_stream(file, part.start, part.end)
     while at is not None:
-        decompressor = bz2.BZ2Decompressor()
         file.seek(at)
         own = at < part.end
-        used = given = 0
-        first_bytes = b""
-        error = None
-        while not decompressor.eof:
-            raw = b""
-            if decompressor.needs_input:
-                raw = file.read(_RAW_BLOCK)
-                first_bytes = first_bytes or raw[:_FIRST_BYTES]
-                if not raw:
-                    error = ("truncated_bz2", f"the file ends {used} bytes into a stream")
-                    break
-                used += len(raw)
-            try:
-                data = decompressor.decompress(raw, _PIECE)
-            except OSError as broken:
-                error = ("bad_bz2", str(broken))
-                break
-            given += len(data)
-            if given > ratio * used:
-                error = ("bz2_bomb", f"{used} bytes decompress to {given} and more")
-                break
-            if data:
+        stream = Stream("bz2", file, ratio)
+        try:
+            for data in stream.pieces():
                 yield Chunk(data, at, False, len(data) if own else 0)
-        if error:
-            yield Cut(at, own, *error, first_bytes)
+        except Unreadable as error:
+            yield Cut(at, own, error.reason, error.message, stream.first_bytes)
             at = _next_stream(file, at + 1, part.file.size)
             continue
-        following = at + used - len(decompressor.unused_data)
+        following = at + stream.used
         if following >= part.file.size:
             return
         file.seek(following)
@@ -189,35 +165,6 @@ def _next_stream(file: IO[bytes], start: int, end: int) -> int | None:
     return None
 
 
-def _xz_streams(file: IO[bytes], ratio: int) -> Iterator[Chunk | Cut]:
-    used = given = 0
-    held = file.read(_RAW_BLOCK)
-    while held:
-        decompressor = lzma.LZMADecompressor(lzma.FORMAT_XZ, _XZ_MEMORY)
-        first_bytes = held[:_FIRST_BYTES]
-        while not decompressor.eof:
-            if decompressor.needs_input and not held:
-                held = file.read(_RAW_BLOCK)
-                if not held:
-                    yield Cut(given, True, "truncated_xz", f"the file ends after {used} bytes", first_bytes)
-                    return
-            try:
-                data = decompressor.decompress(held, _PIECE)
-            except lzma.LZMAError as error:
-                yield Cut(given, True, "bad_xz", str(error), first_bytes)
-                return
-            used += len(held)
-            held = b""
-            if given + len(data) > ratio * used:
-                yield Cut(given, True, "xz_bomb", f"{used} bytes decompress to {given} and more", first_bytes)
-                return
-            if data:
-                yield Chunk(data, given, True, len(data))
-            given += len(data)
-        # Streams may be padded by zeros (xz file format, section 2.2).
-        held = (decompressor.unused_data or file.read(_RAW_BLOCK)).lstrip(b"\0")
-
-
 def _inflated(file: IO[bytes], ratio: int) -> Iterator[Chunk | Cut]:
     """gzip and zstd; after damage it goes on with the next member, where there is one."""
     given = 0
@@ -229,16 +176,22 @@ def _inflated(file: IO[bytes], ratio: int) -> Iterator[Chunk | Cut]:
             given += len(item.data)
 
 
-def _members(path: str, ratio: int) -> Iterator[Chunk | Cut]:
-    """The dumps inside a 7z archive, end to end."""
+def _forwards(pieces: Iterator[bytes]) -> Iterator[Chunk | Cut]:
+    """Bytes that come end to end; damage ends them."""
     given = 0
     try:
-        for _, stream in sevenzip.open_members(path, ratio):
-            while data := stream.read(_RAW_BLOCK):
-                yield Chunk(data, given, True, len(data))
-                given += len(data)
-    except sevenzip.SevenZipError as error:
-        yield Cut(given, True, error.reason, str(error), b"")
+        for data in pieces:
+            yield Chunk(data, given, True, len(data))
+            given += len(data)
+    except Unreadable as error:
+        yield Cut(given, True, error.reason, error.message, b"")
+
+
+def _members(path: str, ratio: int) -> Iterator[bytes]:
+    """The dumps inside a 7z archive, end to end."""
+    for _, stream in sevenzip.open_members(path, ratio):
+        while data := stream.read(_RAW_BLOCK):
+            yield data
 
 
 def _as_utf8(items: Iterator[Chunk | Cut], part: FileRange) -> Iterator[Chunk | Cut]:
@@ -304,7 +257,7 @@ def _encoding_of_file(part: FileRange) -> str | None:
     whole = FileRange(part.file, 0, part.file.size)
     with storage.open_read(part.file.path) as file:
         head = file.read(_RAW_BLOCK)
-        if head.startswith(_BZ2):
+        if head.startswith(BZ2_MAGIC):
             file.seek(0)
             first = next(_bz2_streams(file, whole, 1 << 30), None)
             head = first.data if isinstance(first, Chunk) else b""

@@ -11,7 +11,8 @@ from typing import Any
 import py7zr
 import pytest
 
-from corpus.raw.sevenzip import SevenZipError, open_members
+from corpus.raw.damage import Unreadable
+from corpus.raw.sevenzip import open_members
 
 METHODS = {
     "lzma2": [{"id": py7zr.FILTER_LZMA2, "preset": 6}],
@@ -81,7 +82,7 @@ def test_a_bomb_stops_at_the_ratio(tmp_path: Path) -> None:
             while data := stream.read(1 << 20):
                 read.append(len(data))
 
-    with pytest.raises(SevenZipError, match="decompress to") as caught:
+    with pytest.raises(Unreadable, match="decompress to") as caught:
         run()
     assert caught.value.reason == "7z_bomb"
     assert sum(read) < 100 << 20
@@ -93,7 +94,7 @@ def test_a_bomb_stops_at_the_ratio(tmp_path: Path) -> None:
 def test_methods_that_may_give_gigabytes_at_once_are_refused(filters: list[Any], tmp_path: Path) -> None:
     with py7zr.SevenZipFile(tmp_path / "a.7z", "w", filters=filters) as f:
         f.writestr(b"text", "a")
-    with pytest.raises(SevenZipError) as caught:
+    with pytest.raises(Unreadable) as caught:
         read_all(tmp_path / "a.7z")
     assert caught.value.reason == "7z_method"
 
@@ -109,7 +110,7 @@ def test_a_dictionary_of_gigabytes_is_refused(tmp_path: Path) -> None:
     struct.pack_into("<I", data, 28, zlib.crc32(data[32 + offset : 32 + offset + size]))
     struct.pack_into("<I", data, 8, zlib.crc32(data[12:32]))
     (tmp_path / "a.7z").write_bytes(data)
-    with pytest.raises(SevenZipError, match="a dictionary of 3221225472 bytes") as caught:
+    with pytest.raises(Unreadable, match="a dictionary of 3221225472 bytes") as caught:
         read_all(tmp_path / "a.7z")
     assert caught.value.reason == "7z_method"
 
@@ -117,7 +118,7 @@ def test_a_dictionary_of_gigabytes_is_refused(tmp_path: Path) -> None:
 def test_an_encrypted_archive_is_told(tmp_path: Path) -> None:
     with py7zr.SevenZipFile(tmp_path / "a.7z", "w", password="secret") as f:
         f.writestr(b"text", "a")
-    with pytest.raises(SevenZipError) as caught:
+    with pytest.raises(Unreadable) as caught:
         read_all(tmp_path / "a.7z")
     assert caught.value.reason == "7z_password"
 
@@ -125,7 +126,7 @@ def test_an_encrypted_archive_is_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize("data", [b"", b"7z", b"7z\xbc\xaf\x27\x1c", b"no archive at all" * 100])
 def test_what_is_no_archive_is_told(data: bytes, tmp_path: Path) -> None:
     (tmp_path / "a.7z").write_bytes(data)
-    with pytest.raises(SevenZipError) as caught:
+    with pytest.raises(Unreadable) as caught:
         read_all(tmp_path / "a.7z")
     assert caught.value.reason == "bad_7z"
 
@@ -147,7 +148,7 @@ def test_altered_archives_are_read_or_told(method: str, tmp_path: Path) -> None:
         found: Any = None
         try:
             found = read_all(tmp_path / "b.7z")
-        except SevenZipError as error:
+        except Unreadable as error:
             told += error.reason in REASONS
         else:
             assert found == small
