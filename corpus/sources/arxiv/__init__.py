@@ -9,7 +9,8 @@ from corpus.settings.arxiv import ArXiv
 from corpus.sources.arxiv.read import FIELDS, NAME, read
 
 
-def _checks(settings: ArXiv) -> list[Check]:
+def checks(settings: ArXiv) -> list[Check]:
+    """Minerva's limits on tokens, where the recipe names a tokenizer."""
     if not settings.tokenizer:
         return []
     per_character = settings.max_tokens_per_character
@@ -19,7 +20,7 @@ def _checks(settings: ArXiv) -> list[Check]:
     ]
 
 
-def _unique(settings: ArXiv) -> tuple[Unique, ...]:
+def unique(settings: ArXiv) -> tuple[Unique, ...]:
     """Of the versions of a paper the newest stays; of one version the one read last by its file's name."""
     return (
         Unique(
@@ -31,7 +32,8 @@ def _unique(settings: ArXiv) -> tuple[Unique, ...]:
     )
 
 
-def _assets(settings: ArXiv) -> list[str]:
+def used_assets(settings: ArXiv) -> list[str]:
+    """The tokenizer, if the recipe names one."""
     return [settings.tokenizer] if settings.tokenizer else []
 
 
@@ -41,9 +43,9 @@ SOURCE = BuildSource(
     libraries=("pyarrow", "isal", "sentencepiece"),
     fields=FIELDS,
     read=read,
-    checks=_checks,
+    checks=checks,
     stages=usual_stages,
-    unique=_unique,
-    assets=_assets,
+    unique=unique,
+    assets=used_assets,
     thresholds=frozenset({"max_tokens", "max_tokens_per_character"}),
 )

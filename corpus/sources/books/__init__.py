@@ -17,8 +17,7 @@ from corpus.raw.parquet_rows import is_parquet
 from corpus.rules import Check
 from corpus.settings.books import Books
 from corpus.sources.books import near_duplicates
-from corpus.sources.books.book import FIELDS, PREFERENCE
-from corpus.sources.books.book import SOURCE as NAME
+from corpus.sources.books.book import FIELDS, NAME, PREFERENCE
 from corpus.sources.books.collections import check_columns, cut
 from corpus.sources.books.read import read
 from corpus.stages import Stage
@@ -27,7 +26,7 @@ from corpus.stages import Stage
 def checks(settings: Books) -> list[Check]:
     """What a book is held to, in this order."""
     found = [
-        Check("books_v1_characters", "too_short", -1, settings.min_characters, False),
+        Check("books_v1_characters", "short", -1, settings.min_characters, False),
         Check("books_v1_alphabetic_words", "not_prose", -1, settings.min_alphabetic_words, False),
     ]
     if settings.copyrighted == "reject":
@@ -39,14 +38,7 @@ def unique(settings: Books) -> tuple[Unique, ...]:
     """Of one book's files one stays; where overlaps are looked for, that is decided with them."""
     if settings.overlap is not None:
         return ()
-    return (
-        Unique(
-            kind="book",
-            reason="same_book",
-            key=("id",),
-            order=PREFERENCE,
-        ),
-    )
+    return (Unique(kind="book", reason="same_book", key=("id",), order=PREFERENCE),)
 
 
 def check_input(files: Sequence[InputFile], settings: Books) -> None:

@@ -20,7 +20,7 @@ from corpus.settings.books import Books
 from corpus.sources.books.gutenberg import Body, find_body, text_of
 from corpus.sources.books.header import Header, parse_header
 
-SOURCE = "books"
+NAME = "books"
 GUTENBERG = "gutenberg"
 FIELDS = (
     pa.field("books_v1_reason", pa.string()),  # empty, binary, language
@@ -80,7 +80,7 @@ def row_of(
     words = int(counts[WORDS])
     title = header.fields.get("title") or known.title
     return {
-        "id": document_id(SOURCE, *_natural_key(collection, header, name, place)),
+        "id": document_id(NAME, *_natural_key(collection, header, name, place)),
         "text": text,
         "key": title or name,
         "language": language,

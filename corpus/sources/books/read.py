@@ -28,7 +28,7 @@ from corpus.raw.damage import Unreadable
 from corpus.raw.json_lines import is_lines
 from corpus.raw.parquet_rows import is_parquet
 from corpus.settings.books import Books
-from corpus.sources.books.book import FIELDS, SOURCE, Known, row_of
+from corpus.sources.books.book import FIELDS, NAME, Known, row_of
 from corpus.sources.books.collections import Row, read_json, read_parquet
 from corpus.sources.books.encoding import decode
 from corpus.sources.books.files import Bad, Skipped, Text, is_text, read_text, read_zip
@@ -46,7 +46,7 @@ def read(part: FileRange, context: ReadContext, tally: Tally) -> Iterator[pa.Rec
         OSError: the file cannot be opened or read; what it holds raises nothing.
     """
     settings: Books = context.settings
-    rows = DocumentRows(SOURCE, FIELDS, context.batch_bytes)
+    rows = DocumentRows(NAME, FIELDS, context.batch_bytes)
     for item in _items(part, context):
         tally.count("framed")
         if isinstance(item, Skipped):
@@ -117,4 +117,4 @@ def _string(value: Any) -> str | None:
 
 def _count_bad(tally: Tally, name: str, bad: Bad) -> None:
     error, first = bad.error, bad.first_bytes[:_FIRST_BYTES]
-    tally.bad(BadRecord(SOURCE, name, bad.offset, "read", error.reason, error.message, first))
+    tally.bad(BadRecord(NAME, name, bad.offset, "read", error.reason, error.message, first))

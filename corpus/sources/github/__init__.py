@@ -20,7 +20,8 @@ from corpus.sources.github.read import is_table, read
 from corpus.sources.github.rows import cut, is_rows
 
 
-def _checks(settings: GitHub) -> list[Check]:
+def checks(settings: GitHub) -> list[Check]:
+    """What a file is held to, in this order."""
     bounds: list[tuple[str, str, float | None]] = [
         ("line_length", "max", settings.max_line_length),
         ("mean_line_length", "max", settings.max_mean_line_length),
@@ -38,7 +39,8 @@ def _checks(settings: GitHub) -> list[Check]:
     ]
 
 
-def _unique(settings: GitHub) -> tuple[Unique, ...]:
+def unique(settings: GitHub) -> tuple[Unique, ...]:
+    """Of equal files, and of one path of a repository, one stays."""
     place = ("github_v1_repository", "github_v1_path")
     rules = []
     if settings.exact:
@@ -50,11 +52,17 @@ def _unique(settings: GitHub) -> tuple[Unique, ...]:
     return tuple(rules)
 
 
-def _assets(settings: GitHub) -> list[str]:
+def used_assets(settings: GitHub) -> list[str]:
+    """The list of repositories' licences, if the recipe names one."""
     return [settings.licenses] if settings.licenses else []
 
 
-def _check_input(files: Sequence[InputFile], settings: GitHub) -> None:
+def check_input(files: Sequence[InputFile], settings: GitHub) -> None:
+    """Check that files are either tables or repositories, and lie where repositories do.
+
+    Raises:
+        UserError: they do not.
+    """
     tables = [f.name for f in files if is_rows(f.name)]
     others = [f.name for f in files if not is_rows(f.name)]
     if settings.layout == "auto" and tables and others:
@@ -81,11 +89,11 @@ SOURCE = BuildSource(
     libraries=("pyarrow", "msgspec", "license-expression", "licenseclassifier", "resiliparse"),
     fields=FIELDS,
     read=read,
-    checks=_checks,
+    checks=checks,
     stages=usual_stages,
-    unique=_unique,
+    unique=unique,
     cut=cut,
-    assets=_assets,
+    assets=used_assets,
     thresholds=frozenset(THRESHOLDS),
-    check_input=_check_input,
+    check_input=check_input,
 )

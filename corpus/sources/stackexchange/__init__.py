@@ -22,20 +22,26 @@ from corpus.sources.stackexchange.stages import stages
 from corpus.sources.stackexchange.stream import is_plain
 
 
-def _checks(settings: StackExchange) -> list[Check]:
+def checks(settings: StackExchange) -> list[Check]:
+    """Whether a question must have an answer."""
     if settings.unanswered == "keep":
         return []
     return [Check(column=ANSWERS, reason="unanswered", sign=-1, limit=1.0, strict=False)]
 
 
-def _cut(file: InputFile, split_bytes: int) -> list[tuple[int, int]]:
+def cut(file: InputFile, split_bytes: int) -> list[tuple[int, int]]:
     """Plain XML anywhere: a row belongs to the range that it begins in."""
     if not is_plain(file.name) or not holds_posts(file):
         return [(0, file.size)]
     return byte_ranges(file.size, split_bytes)
 
 
-def _check_input(files: Sequence[InputFile], settings: StackExchange) -> None:
+def check_input(files: Sequence[InputFile], settings: StackExchange) -> None:
+    """Check that there are posts, and dumps of the sites that the recipe names.
+
+    Raises:
+        UserError: there are not.
+    """
     sites = {site_of(file) for file in files if holds_posts(file)}
     if not sites:
         raise UserError(
@@ -51,9 +57,9 @@ SOURCE = BuildSource(
     libraries=("pyarrow",),
     fields=FIELDS,
     read=None,  # posts become documents in `stages`
-    checks=_checks,
+    checks=checks,
     stages=stages,
-    cut=_cut,
+    cut=cut,
     thresholds=frozenset({"unanswered"}),
-    check_input=_check_input,
+    check_input=check_input,
 )

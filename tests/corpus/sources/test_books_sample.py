@@ -59,7 +59,7 @@ def test_the_sample_has_every_trouble_and_gives_back_its_texts(tmp_path: Path) -
         "rejected/empty": 1,
         "rejected/not_prose": 1,
         "rejected/overlap": 6,
-        "rejected/too_short": 1,
+        "rejected/short": 1,
         "bad": 5,
         "bad/bad_json": 1,
         "bad/bad_zip": 1,
