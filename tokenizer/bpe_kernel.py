@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
-from corpus.kernels.arrays import Bytes, Int, Ints, Keys, Positions
+from corpus.kernels.arrays import Bools, Bytes, Int, Ints, Keys, Positions
 from corpus.kernels.equal_bytes import equal_bytes
 from tokenizer.model import MULTIPLIER, Tables
 
@@ -22,18 +22,26 @@ Ids = Any  # uint16[*]
 _SPACE, _SPACE_CODE = 32, 0x2581
 _BASIS, _PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)  # FNV-1a of 64 bits
 _MULTIPLIER = np.uint64(MULTIPLIER)
+_NONE = np.uint64(2**64 - 1)  # of a pair that merges into nothing
+_SHORT_BYTES, _SHORT_IDS = 15, 8  # of a segment that fits a row of 32 bytes
 _LONGEST_CACHED = 256  # bytes
-_BYTES_PER_SEGMENT, _IDS_PER_SEGMENT, _SLOTS_PER_SEGMENT = 12, 4, 2
+_BYTES_PER_SEGMENT, _IDS_PER_SEGMENT, _SLOTS_PER_SEGMENT = 32, 12, 2
+_SHORT_PER_LONG = 4
 _FEW = 24  # symbols, up to which the best pair is looked for among all
 
 
 class SegmentCache(NamedTuple):
     """Segments and their ids; for one thread at a time, and always the same model.
 
-    `slots` int32[2^k, 2]: upper half of a segment's hash, and its number; −1 where empty. Segment s is
-    `text[text_ends[s]:text_ends[s + 1]]` and became `ids[id_ends[s]:id_ends[s + 1]]`. `used` int64[1].
+    `short` uint64[2^k, 4]: bytes 0 to 7 of a segment; bytes 8 to 14, and above them how many it has (0: empty
+    row); its ids, 16 bits each, the first lowest, 0 after the last (nothing is encoded as id 0).
+
+    Of those that are longer, `slots` int32[2^k, 2]: upper half of a segment's hash, and its number; −1 where
+    empty. Segment s is `text[text_ends[s]:text_ends[s + 1]]`, and became `ids[id_ends[s]:id_ends[s + 1]]`.
+    `used` int64[2]: how many of them, and of the short ones, there are.
     """
 
+    short: Keys
     slots: Ints
     text: Bytes
     text_ends: Ints
@@ -49,25 +57,30 @@ class Scratch(NamedTuple):
     start: Ints  # byte at which each symbol begins
     next: Ints
     previous: Ints
+    pair: Keys  # rank and symbol of what each symbol and the next merge into
     heap: Keys  # rank and place of a pair
 
 
 def new_cache(segments: int) -> SegmentCache:
-    """An empty cache, for a power of two of segments: 2^18 take some 12 MB."""
+    """An empty cache, for a power of two of segments: 2^18 take some 14 MB."""
+    short = segments
+    segments = max(segments // _SHORT_PER_LONG, 1)
     return SegmentCache(
+        short=np.zeros((short, 4), np.uint64),
         slots=np.full((_SLOTS_PER_SEGMENT * segments, 2), -1, np.int32),
         text=np.empty(_BYTES_PER_SEGMENT * segments, np.uint8),
         text_ends=np.zeros(segments + 1, np.int32),
         ids=np.empty(_IDS_PER_SEGMENT * segments, np.uint16),
         id_ends=np.zeros(segments + 1, np.int32),
-        used=np.zeros(1, np.int64),
+        used=np.zeros(2, np.int64),
     )
 
 
 def new_scratch(size: int) -> Scratch:
     """Room for a segment of `size` bytes."""
     symbol, start, following, previous = (np.empty(size + 1, np.int32) for _ in range(4))
-    return Scratch(symbol, start, following, previous, np.empty(3 * size + 3, np.uint64))
+    pair, heap = np.empty(size + 1, np.uint64), np.empty(3 * size + 3, np.uint64)
+    return Scratch(symbol, start, following, previous, pair, heap)
 
 
 @njit(nogil=True, cache=True)
@@ -87,6 +100,11 @@ def encode(
     Returns:
         0, or the bytes of the segment that wants more room.
     """
+    # Arrays that are taken out of a tuple again and again cost more than what is done with them.
+    neighbours, bigrams, bigram_shift = tables.neighbours, tables.bigrams, tables.shifts[1]
+    short, slots, text, text_ends = cache.short, cache.slots, cache.text, cache.text_ends
+    known_ids, id_ends = cache.ids, cache.id_ends
+    room = len(scratch.symbol)
     i, p, w = state[0], state[1], state[2]
     n = len(offsets) - 1
     while i < n:
@@ -95,39 +113,48 @@ def encode(
             p = stop
         while p < stop:
             s = p
-            h = _BASIS
             code, width = _character(data, p)
             while True:
-                for q in range(p, p + width):
-                    h = (h ^ np.uint64(data[q])) * _PRIME
                 p += width
                 if p == stop:
                     break
                 following, width = _character(data, p)
-                if not _are_neighbours(code, following, tables):
+                if not _are_neighbours(code, following, neighbours, bigrams, bigram_shift):
                     break
                 code = following
             length = p - s
-            h ^= h >> np.uint64(32)
+            if length <= _SHORT_BYTES:
+                low, high = _packed(data, s, p)
+                row = _short_row(short, low, high)
+                if short[row, 1]:
+                    w = _unpack(short[row, 2], out, w)
+                    w = _unpack(short[row, 3], out, w)
+                    continue
+                before = w
+                w = _encode_segment(data, s, p, tables, scratch, out, w)
+                if w - before <= _SHORT_IDS:
+                    _remember_short(low, high, row, out, before, w, cache)
+                continue
+            h = _hash(data, s, p)
             tag = np.int32(h >> np.uint64(32))
-            slot = np.int64(h & np.uint64(len(cache.slots) - 1))
+            slot = np.int64(h & np.uint64(len(slots) - 1))
             number = -1
-            while cache.slots[slot, 1] >= 0:
-                candidate = cache.slots[slot, 1]
-                if cache.slots[slot, 0] == tag:
-                    first = cache.text_ends[candidate]
-                    if cache.text_ends[candidate + 1] - first == length and equal_bytes(
-                        data, s, cache.text, first, length
+            while slots[slot, 1] >= 0:
+                candidate = slots[slot, 1]
+                if slots[slot, 0] == tag:
+                    first = text_ends[candidate]
+                    if text_ends[candidate + 1] - first == length and equal_bytes(
+                        data, s, text, first, length
                     ):
                         number = candidate
                         break
-                slot = (slot + 1) & (len(cache.slots) - 1)
+                slot = (slot + 1) & (len(slots) - 1)
             if number >= 0:
-                for q in range(cache.id_ends[number], cache.id_ends[number + 1]):
-                    out[w] = cache.ids[q]
+                for q in range(id_ends[number], id_ends[number + 1]):
+                    out[w] = known_ids[q]
                     w += 1
                 continue
-            if length >= len(scratch.symbol):
+            if length >= room:
                 state[0], state[1], state[2] = i, s, w
                 return np.int64(length)
             before = w
@@ -138,6 +165,64 @@ def encode(
         i += 1
     state[0], state[1], state[2] = i, p, w
     return 0
+
+
+@njit(nogil=True, cache=True)
+def _packed(data: Bytes, start: Int, stop: Int) -> tuple[Any, Any]:
+    """The bytes of a short segment, and how many, as the two numbers that its row begins with."""
+    low, high = np.uint64(0), np.uint64(stop - start) << np.uint64(56)
+    middle = min(stop, start + 8)
+    for q in range(start, middle):
+        low |= np.uint64(data[q]) << np.uint64(8 * (q - start))
+    for q in range(middle, stop):
+        high |= np.uint64(data[q]) << np.uint64(8 * (q - middle))
+    return low, high
+
+
+@njit(nogil=True, cache=True)
+def _short_row(short: Keys, low: Any, high: Any) -> Int:
+    """The row of a short segment, or the empty one where it would stand."""
+    h = (low ^ (high * _PRIME)) * _MULTIPLIER
+    row = np.int64((h ^ (h >> np.uint64(32))) & np.uint64(len(short) - 1))
+    while short[row, 1] != 0 and (short[row, 0] != low or short[row, 1] != high):
+        row = (row + 1) & (len(short) - 1)
+    return row
+
+
+@njit(nogil=True, cache=True)
+def _unpack(ids: Any, out: Ids, w: Int) -> Int:
+    """Write ids that stand in one number; returns where they end."""
+    while ids:
+        out[w] = np.uint16(ids & np.uint64(0xFFFF))
+        ids >>= np.uint64(16)
+        w += 1
+    return w
+
+
+@njit(nogil=True, cache=True)
+def _remember_short(
+    low: Any, high: Any, row: Int, ids: Ids, first: Int, last: Int, cache: SegmentCache
+) -> None:
+    """Put a short segment into the cache; when three rows in four are full empty it."""
+    if 4 * cache.used[1] >= 3 * len(cache.short):
+        cache.short[:] = 0
+        cache.used[1] = 0
+        return
+    cache.short[row, 0], cache.short[row, 1] = low, high
+    for half in range(2):
+        packed = np.uint64(0)
+        for q in range(first + 4 * half, min(last, first + 4 * half + 4)):
+            packed |= np.uint64(ids[q]) << np.uint64(16 * (q - first - 4 * half))
+        cache.short[row, 2 + half] = packed
+    cache.used[1] += 1
+
+
+@njit(nogil=True, cache=True)
+def _hash(data: Bytes, start: Int, stop: Int) -> Any:
+    h = _BASIS
+    for q in range(start, stop):
+        h = (h ^ np.uint64(data[q])) * _PRIME
+    return h ^ (h >> np.uint64(32))
 
 
 @njit(nogil=True, cache=True)
@@ -159,47 +244,42 @@ def _character(data: Bytes, p: Int) -> tuple[Int, Int]:
 
 
 @njit(nogil=True, cache=True)
-def _are_neighbours(a: Int, b: Int, tables: Tables) -> Any:
+def _are_neighbours(a: Int, b: Int, neighbours: Bools, bigrams: Keys, shift: Int) -> Any:
     """Whether a piece has the two characters side by side."""
     x = _SPACE if a == _SPACE_CODE else a
     y = _SPACE if b == _SPACE_CODE else b
     if x < 128 and y < 128:
-        return tables.neighbours[x, y]
+        return neighbours[x, y]
     key = (np.uint64(a) << np.uint64(21)) + np.uint64(b) + np.uint64(1)
-    return tables.bigrams[_slot(tables.bigrams, key)] != 0
+    return bigrams[_slot(bigrams, key, shift), 0] != 0
 
 
 @njit(nogil=True, cache=True)
-def _slot(keys: Keys, key: Any) -> Int:
+def _slot(table: Keys, key: Any, shift: Int) -> Int:
     """The slot of a key in an open hash table, or the empty one where it would stand."""
-    slots = len(keys)
-    bits = np.uint64(0)
-    while (1 << bits) < slots:
-        bits += np.uint64(1)
-    slot = np.int64((key * _MULTIPLIER) >> (np.uint64(64) - bits))
-    while keys[slot] != 0 and keys[slot] != key:
-        slot = (slot + 1) & (slots - 1)
+    slot = np.int64((key * _MULTIPLIER) >> np.uint64(shift))
+    while table[slot, 0] != 0 and table[slot, 0] != key:
+        slot = (slot + 1) & (len(table) - 1)
     return slot
 
 
 @njit(nogil=True, cache=True)
-def _symbol_of(code: Int, tables: Tables) -> Any:
+def _symbol_of(code: Int, ascii_: Ints, characters: Keys, shift: Int) -> Any:
     """The symbol of a code point, −1 where no piece has it."""
     if code < 128:
-        return tables.ascii[code]
-    slot = _slot(tables.characters, np.uint64(code + 1))
-    return tables.symbols[slot] if tables.characters[slot] else np.int32(-1)
+        return ascii_[code]
+    slot = _slot(characters, np.uint64(code + 1), shift)
+    return np.int32(characters[slot, 1]) if characters[slot, 0] else np.int32(-1)
 
 
 @njit(nogil=True, cache=True)
-def _rank(left: Int, right: Int, tables: Tables) -> tuple[Any, Any]:
-    """Rank and symbol of what two symbols merge into; a rank of −1 where nothing."""
+def _merged(left: Int, right: Int, pairs: Keys, shift: Int) -> Any:
+    """Rank times 2^32 and the symbol that two symbols merge into; `_NONE` where nothing."""
     if left < 0 or right < 0:
-        return -1, -1
-    slot = _slot(tables.pairs, (np.uint64(left) << np.uint64(32)) + np.uint64(right) + np.uint64(1))
-    if tables.pairs[slot] == 0:
-        return -1, -1
-    return np.int64(tables.merged[slot, 1]), np.int64(tables.merged[slot, 0])
+        return _NONE
+    key = (np.uint64(left) << np.uint64(32)) + np.uint64(right) + np.uint64(1)
+    slot = _slot(pairs, key, shift)
+    return pairs[slot, 1] if pairs[slot, 0] else _NONE
 
 
 @njit(nogil=True, cache=True)
@@ -207,88 +287,103 @@ def _encode_segment(
     data: Bytes, start: Int, stop: Int, tables: Tables, scratch: Scratch, out: Ids, w: Int
 ) -> Int:
     """Write the ids of a segment; returns where they end."""
+    ascii_, characters, character_shift = tables.ascii, tables.characters, tables.shifts[0]
+    pairs, shift, byte_ids, size = tables.pairs, tables.shifts[2], tables.byte_ids, tables.size
+    symbol, begin, following, previous = scratch.symbol, scratch.start, scratch.next, scratch.previous
+    pair = scratch.pair
     k = 0
     p = start
     while p < stop:
         code, width = _character(data, p)
-        scratch.symbol[k] = _symbol_of(code, tables)
-        scratch.start[k] = p - start
-        scratch.next[k], scratch.previous[k] = k + 1, k - 1
+        symbol[k] = _symbol_of(code, ascii_, characters, character_shift)
+        begin[k] = p - start
+        following[k], previous[k] = k + 1, k - 1
         k += 1
         p += width
-    scratch.start[k] = stop - start
-    scratch.next[k - 1] = -1
+    begin[k] = stop - start
+    following[k - 1] = -1
+    pair[k - 1] = _NONE
+    for place in range(k - 1):
+        pair[place] = _merged(symbol[place], symbol[place + 1], pairs, shift)
     if k <= _FEW:
-        _merge_few(k, tables, scratch)
+        _merge_few(symbol, following, pair, pairs, shift)
     else:
-        _merge_many(k, tables, scratch)
-    at = 0
+        _merge_many(k, symbol, following, previous, pair, scratch.heap, pairs, shift)
+    at = np.int64(0)
     while at >= 0:
-        following = scratch.next[at]
-        symbol = scratch.symbol[at]
-        if 0 <= symbol < tables.size:
-            out[w] = symbol
+        after = np.int64(following[at])
+        if 0 <= symbol[at] < size:
+            out[w] = symbol[at]
             w += 1
         else:  # a character that is no piece
-            end = scratch.start[following if following >= 0 else k]
-            for q in range(start + scratch.start[at], start + end):
-                out[w] = tables.byte_ids[data[q]]
+            end = begin[after if after >= 0 else k]
+            for q in range(start + begin[at], start + end):
+                out[w] = byte_ids[data[q]]
                 w += 1
-        at = following
+        at = after
     return w
 
 
 @njit(nogil=True, cache=True)
-def _merge_few(k: Int, tables: Tables, scratch: Scratch) -> None:
-    """Merge the best pair of all until none is left."""
+def _merge_few(symbol: Ints, following: Ints, pair: Keys, pairs: Keys, shift: Int) -> None:
+    """Merge the best pair of all, of equal ones the first, until none is left."""
     while True:
-        best, place, symbol = np.int64(-1), -1, np.int64(-1)
-        at = 0
-        while scratch.next[at] >= 0:
-            rank, merged = _rank(scratch.symbol[at], scratch.symbol[scratch.next[at]], tables)
-            if rank >= 0 and (best < 0 or rank < best):
-                best, place, symbol = rank, at, merged
-            at = scratch.next[at]
-        if best < 0:
+        best, place, before = _NONE >> np.uint64(32), np.int64(-1), np.int64(-1)
+        at, last = np.int64(0), np.int64(-1)
+        while at >= 0:
+            rank = pair[at] >> np.uint64(32)
+            if rank < best:
+                best, place, before = rank, at, last
+            last, at = at, np.int64(following[at])
+        if place < 0:
             return
-        scratch.symbol[place] = symbol
-        scratch.next[place] = scratch.next[scratch.next[place]]
+        _merge(place, before, symbol, following, pair, pairs, shift)
 
 
 @njit(nogil=True, cache=True)
-def _merge_many(k: Int, tables: Tables, scratch: Scratch) -> None:
+def _merge(
+    place: Int, before: Int, symbol: Ints, following: Ints, pair: Keys, pairs: Keys, shift: Int
+) -> None:
+    """Merge the pair that begins at a place, and look up what its neighbours' pairs have become."""
+    merged = np.int32(pair[place] & np.uint64(0xFFFFFFFF))
+    after = following[following[place]]
+    symbol[place] = merged
+    following[place] = after
+    pair[place] = _merged(merged, symbol[after], pairs, shift) if after >= 0 else _NONE
+    if before >= 0:
+        pair[before] = _merged(symbol[before], merged, pairs, shift)
+
+
+@njit(nogil=True, cache=True)
+def _merge_many(
+    k: Int, symbol: Ints, following: Ints, previous: Ints, pair: Keys, heap: Keys, pairs: Keys, shift: Int
+) -> None:
     """The same with a heap of pairs, some of which are no more when they come up."""
     size: Int = 0
     for at in range(k - 1):
-        size = _push(at, tables, scratch, size)
+        size = _push(at, pair, heap, size)
     while size:
-        top = scratch.heap[0]
-        size = _pop(scratch.heap, size)
+        top = heap[0]
+        size = _pop(heap, size)
         place = np.int64(top & np.uint64(0xFFFFFFFF))
-        right = scratch.next[place]
-        if scratch.previous[place] == -2 or right < 0:
+        if previous[place] == -2 or pair[place] >> np.uint64(32) != top >> np.uint64(32):
             continue
-        rank, merged = _rank(scratch.symbol[place], scratch.symbol[right], tables)
-        if rank < 0 or np.uint64(rank) != top >> np.uint64(32):
-            continue
-        scratch.symbol[place] = merged
-        scratch.next[place] = scratch.next[right]
-        scratch.previous[right] = -2
-        if scratch.next[right] >= 0:
-            scratch.previous[scratch.next[right]] = place
-            size = _push(place, tables, scratch, size)
-        if scratch.previous[place] >= 0:
-            size = _push(scratch.previous[place], tables, scratch, size)
+        previous[following[place]] = -2
+        before = previous[place]
+        _merge(place, before, symbol, following, pair, pairs, shift)
+        if following[place] >= 0:
+            previous[following[place]] = place
+            size = _push(place, pair, heap, size)
+        if before >= 0:
+            size = _push(before, pair, heap, size)
 
 
 @njit(nogil=True, cache=True)
-def _push(place: Int, tables: Tables, scratch: Scratch, size: Int) -> Int:
+def _push(place: Int, pair: Keys, heap: Keys, size: Int) -> Int:
     """Add the pair that begins at a place, if it can be merged; returns the heap's size."""
-    rank, _ = _rank(scratch.symbol[place], scratch.symbol[scratch.next[place]], tables)
-    if rank < 0:
+    if pair[place] == _NONE:
         return size
-    heap = scratch.heap
-    entry = (np.uint64(rank) << np.uint64(32)) | np.uint64(place)
+    entry = (pair[place] & np.uint64(0xFFFFFFFF00000000)) | np.uint64(place)
     at = size
     while at > 0:
         above = (at - 1) >> 1

@@ -43,7 +43,7 @@ class Encoder:
 
         Args:
             model_file: path of a ``.model`` file, or its bytes.
-            cached_segments: a power of two; 2^18 take some 12 MB.
+            cached_segments: a power of two; 2^18 take some 14 MB.
 
         Raises:
             ValueError: the model has more pieces than 16 bits can number.

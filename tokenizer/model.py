@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from corpus.kernels.arrays import Bools, Ints, Keys
+from corpus.kernels.arrays import Bools, Ints, Keys, Positions
 
 SPACE = "\u2581"  # what SentencePiece writes for a space
 BYTES = 256
@@ -36,23 +36,23 @@ class Tables(NamedTuple):
 
     Attributes:
         ascii: int32[128], symbol of each ASCII character; of the space that of U+2581.
-        characters, symbols: open hash table, code point + 1 (0: empty) → symbol.
+        characters: uint64[*, 2], open hash table, code point + 1 (0: empty) → symbol, as uint32.
         neighbours: bool[128, 128], whether two ASCII characters stand side by side in a piece.
-        bigrams: open hash set of code points that stand side by side in a piece, the first times 2^21 plus
-            the second plus 1 (0: empty).
-        pairs: open hash table, left symbol times 2^32 plus right symbol plus 1 (0: empty) →
-        merged: [symbol, rank], the smaller rank first.
+        bigrams: uint64[*, 2], open hash set of code points that stand side by side in a piece, the first
+            times 2^21 plus the second plus 1 (0: empty).
+        pairs: uint64[*, 2], open hash table, left symbol times 2^32 plus right symbol plus 1 (0: empty) →
+            rank times 2^32 plus the symbol they merge into; the smaller rank first.
+        shifts: int64[3], what a mixed key of characters, bigrams, pairs is shifted by to make a slot.
         byte_ids: int32[256], id of each byte's piece.
         size: v.
     """
 
     ascii: Ints
     characters: Keys
-    symbols: Ints
     neighbours: Bools
     bigrams: Keys
     pairs: Keys
-    merged: Ints
+    shifts: Positions
     byte_ids: Ints
     size: int
 
@@ -65,7 +65,7 @@ def read(data: bytes) -> Tables:
             dummy prefix, no white space removed, spaces escaped, bytes for what is unknown.
     """
     pieces_, trainer, normalizer = _parse(data)
-    _check([kind for _, _, kind in pieces_], trainer, normalizer)
+    _check({piece: kind for piece, _, kind in pieces_}, trainer, normalizer)
     pieces = {piece: (i, score) for i, (piece, score, kind) in enumerate(pieces_) if kind == _NORMAL}
     ranks = {score: rank for rank, score in enumerate(sorted({s for _, s in pieces.values()}, reverse=True))}
     size = len(pieces_)
@@ -73,14 +73,14 @@ def read(data: bytes) -> Tables:
     for character in sorted({c for piece in pieces for c in piece}):
         symbols.setdefault(character, size + len(symbols) - len(pieces))
 
-    pairs: dict[int, tuple[int, int]] = {}
+    pairs: dict[int, int] = {}
     bigrams: set[tuple[int, int]] = set()
     for piece, (i, score) in pieces.items():
         bigrams.update((ord(a), ord(b)) for a, b in itertools.pairwise(piece))
         for cut in range(1, len(piece)):
             left, right = symbols.get(piece[:cut]), symbols.get(piece[cut:])
             if left is not None and right is not None:
-                pairs[(left << 32) + right + 1] = (i, ranks[score])
+                pairs[(left << 32) + right + 1] = (ranks[score] << 32) + i
 
     characters = {ord(piece): i for piece, i in symbols.items() if len(piece) == 1}
     found = np.full(_ASCII, -1, np.int32)
@@ -94,19 +94,19 @@ def read(data: bytes) -> Tables:
         a, b = (ord(" ") if c == ord(SPACE) else c for c in (a, b))
         if a < _ASCII and b < _ASCII:
             neighbours[a, b] = True
-    character_keys, character_symbols = _table({c + 1: i for c, i in characters.items()})
-    bigram_keys, _ = _table({(a << 21) + b + 1: 0 for a, b in bigrams})
-    pair_keys, pair_slots = _table({key: n for n, key in enumerate(pairs)})
-    values = np.array(list(pairs.values()) or [(0, 0)], np.int32)
+    tables = (
+        _table({c + 1: i for c, i in characters.items()}),
+        _table({(a << 21) + b + 1: 0 for a, b in bigrams}),
+        _table(pairs),
+    )
     bytes_ = {piece: i for i, (piece, _, kind) in enumerate(pieces_) if kind == _BYTE}
     return Tables(
         found,
-        character_keys,
-        character_symbols,
+        tables[0],
         neighbours,
-        bigram_keys,
-        pair_keys,
-        values[pair_slots],
+        tables[1],
+        tables[2],
+        np.array([65 - len(table).bit_length() for table in tables], np.int64),
         np.array([bytes_[f"<0x{byte:02X}>"] for byte in range(BYTES)], np.int32),
         size,
     )
@@ -117,19 +117,19 @@ def slot_of(key: int, slots: int) -> int:
     return (key * MULTIPLIER % 2**64) >> (65 - slots.bit_length())
 
 
-def _table(entries: dict[int, int]) -> tuple[Keys, Ints]:
-    """An open hash table, at most half full; its keys, 0 where empty, and values."""
+def _table(entries: dict[int, int]) -> Keys:
+    """An open hash table, at most half full: keys, 0 where empty, and values beside them."""
     slots = 1 << max(4, (2 * len(entries)).bit_length())
-    keys, values = np.zeros(slots, np.uint64), np.zeros(slots, np.int32)
+    table = np.zeros((slots, 2), np.uint64)
     for key, value in entries.items():
         slot = slot_of(key, slots)
-        while keys[slot]:
+        while table[slot, 0]:
             slot = (slot + 1) % slots
-        keys[slot], values[slot] = key, value
-    return keys, values
+        table[slot] = key, value
+    return table
 
 
-def _check(kinds: list[int], trainer: dict[int, Any], normalizer: dict[int, Any]) -> None:
+def _check(kinds_of: dict[str, int], trainer: dict[int, Any], normalizer: dict[int, Any]) -> None:
     wanted = {
         "model_type BPE": trainer.get(3, 1) == 2,
         "byte_fallback": trainer.get(35, 0) == 1,
@@ -138,7 +138,8 @@ def _check(kinds: list[int], trainer: dict[int, Any], normalizer: dict[int, Any]
         "add_dummy_prefix": normalizer.get(3, 1) == 1,
         "remove_extra_whitespaces=false": normalizer.get(4, 1) == 0,
         "escape_whitespaces": normalizer.get(5, 1) == 1,
-        "no symbols of one's own": set(kinds) <= {_NORMAL, _UNKNOWN, _CONTROL, _BYTE},
+        "no symbols of one's own": set(kinds_of.values()) <= {_NORMAL, _UNKNOWN, _CONTROL, _BYTE},
+        "a piece for the space": kinds_of.get(SPACE) == _NORMAL,
     }
     if lacking := [name for name, is_so in wanted.items() if not is_so]:
         raise UnsupportedModelError(f"the model lacks: {', '.join(lacking)}")

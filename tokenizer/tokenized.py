@@ -16,10 +16,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from corpus import parts, storage
+from corpus import storage
 from corpus.accounts import check_equal, collect, write_json
 from corpus.errors import CorruptPartError, UserError
 from corpus.finished import FinishedRun, read_documents
+from corpus.manifests import check_manifest, sum_counters
 from corpus.parts import Part, PartFile, PartWriter
 from corpus.recipe import digest
 from corpus.stages import Stage, StagedJob, Task
@@ -185,11 +186,11 @@ def finish(job: TokenizeJob) -> dict[str, dict[str, int]]:
     """
     names = [part.name for part in job.parts(NAME)]
     done, timing = collect(job.root, NAME, names)
-    counters = parts.sum_counters(done)
+    counters = sum_counters(done)
     check_equal("documents", sum(run.documents for run in job.runs), "documents read", counters["in"])
     check_equal("documents read", counters["in"], "documents with tokens", counters["out"])
     sources = {
-        source: parts.sum_counters([part for part in done if source_of(part) == source])
+        source: sum_counters([part for part in done if source_of(part) == source])
         for source in dict.fromkeys(run.source for run in job.runs)
     }
     write_json(job.root, "timing.json", {NAME: timing})
@@ -201,7 +202,7 @@ def finish(job: TokenizeJob) -> dict[str, dict[str, int]]:
         "complete": True,
         "tokenizer": {"sha256": job.sha256, "sentencepiece": version("sentencepiece")},
         "runs": [[run.name, run.source, run.sha256] for run in job.runs],
-        "stages": {NAME: parts.check_manifest(job.root, NAME)},
+        "stages": {NAME: check_manifest(job.root, NAME)},
         "files": {MODEL: job.sha256},
         "stats_sha256": digest(stats),
     }

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import gzip
 import itertools
-import json
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
+import sentencepiece
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.real_texts import kinds
 from tests.tokenizer.conftest import train
 from tokenizer.encoder import Encoder
 from tokenizer.model import UnsupportedModelError, read
+from tokenizer.train import SETTINGS, cut_lines
 
-DATA = Path(__file__).parents[3] / "shared" / "data"
 SCRIPTS = [(0x20, 0x7E), (0xA0, 0x24F), (0x370, 0x4FF), (0x590, 0x6FF), (0x900, 0x97F), (0xE00, 0xE7F)]
 SCRIPTS += [(0x3040, 0x30FF), (0x4E00, 0x4E80), (0xAC00, 0xAC80), (0x1F300, 0x1F64F), (0xFF00, 0xFFEF)]
 CHARACTERS = st.one_of(
@@ -103,12 +103,34 @@ def test_models_of_another_kind_are_left_to_the_library(
     assert rows(encoder, some) == expected(encoder, some)
 
 
-@pytest.mark.skipif(not DATA.is_dir(), reason="the development data is not here")
-def test_on_real_text_no_id_differs(encoder: Encoder) -> None:
-    with gzip.open(DATA / "c4" / "c4-sample.dev.json.gz", "rt", encoding="utf-8") as f:
-        texts: list[str | None] = [json.loads(line)["text"] for line in f]
-    with gzip.open(DATA / "github" / "github-contents.dev.jsonl.gz", "rt", encoding="utf-8") as f:
-        texts += [json.loads(line)["content"] for line in f]
-    for path in sorted((DATA / "books").glob("*/*-0.txt"))[:4]:
-        texts.append(path.read_text("utf-8"))
-    assert rows(encoder, texts) == expected(encoder, texts)
+@pytest.fixture(scope="module")
+def learnt(tmp_path_factory: pytest.TempPathFactory) -> Encoder:
+    """Of real text of all kinds, as large as LLaMA's."""
+    lines = [
+        line for kind in kinds().values() for text in itertools.islice(kind, 20) for line in cut_lines(text)
+    ]
+    folder = tmp_path_factory.mktemp("learnt")
+    (folder / "lines.txt").write_bytes(b"\n".join(lines))
+    model = folder / "real"
+    settings = SETTINGS | {"vocab_size": 32_000, "hard_vocab_limit": False, "num_threads": 1}
+    sentencepiece.SentencePieceTrainer.train(
+        input=str(folder / "lines.txt"), model_prefix=str(model), minloglevel=2, **settings
+    )
+    return Encoder(f"{model}.model")
+
+
+@pytest.mark.parametrize("kind", list(kinds()))
+def test_on_real_text_no_id_differs(kind: str, learnt: Encoder) -> None:
+    """On all of it; of whole web pages, markup and all, on the first 20 MB."""
+    assert learnt.exact_kernel
+    texts, left = [], 20_000_000
+    for text in kinds()[kind]:
+        texts.append(text)
+        left -= len(text)
+        if left < 0:
+            break
+    found = learnt.encode(pa.array(texts))
+    starts = [0, *found.ends.tolist()]
+    for text, first, last in zip(texts, starts, found.ends.tolist(), strict=False):
+        reference = learnt.processor.encode(text) if text else []
+        assert found.ids[first:last].tolist() == reference, text[:200]

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from corpus import mixture, parts
+from corpus import mixture
 from corpus.errors import CorruptPartError
+from corpus.manifests import read_manifest
 from corpus.parts import Part, PartWriter, open_part_file
 from corpus.stages import Task
 from tokenizer.draws import DRAW, write_draws
@@ -91,5 +92,5 @@ def _shard(position: np.ndarray[Any, Any], shard_set: ShardSet) -> np.ndarray[An
 
 def _ordinals(job: MixJob) -> dict[str, int]:
     """The number of each part of tokens, by name."""
-    found = parts.read_manifest(job.tokens, TOKENS)[1]
+    found = read_manifest(job.tokens, TOKENS)[1]
     return {part.name: number for number, part in enumerate(sorted(found, key=lambda p: p.name))}

@@ -10,9 +10,10 @@ from typing import Any
 import orjson
 import sentencepiece
 
-from corpus import mixture, parts, storage
+from corpus import mixture, storage
 from corpus.accounts import check_equal, collect, write_json
 from corpus.errors import UserError
+from corpus.manifests import check_manifest, sum_counters
 from corpus.recipe import digest, to_dict
 from corpus.settings.mixture import Mixture
 from tokenizer import shards
@@ -77,8 +78,8 @@ def finish(job: MixJob) -> dict[str, dict[str, float]]:
     for stage in job.stages():
         names = [part.name for part in job.parts(stage.name)]
         done[stage.name], timing[stage.name] = collect(job.root, stage.name, names)
-        manifests[stage.name] = parts.check_manifest(job.root, stage.name)
-    totals = {name: parts.sum_counters(found) for name, found in done.items()}
+        manifests[stage.name] = check_manifest(job.root, stage.name)
+    totals = {name: sum_counters(found) for name, found in done.items()}
     check_equal("tokens drawn", totals["draw"]["tokens"], "tokens in shards", totals["shards"]["tokens"])
     check_equal("copies drawn", totals["draw"]["drawn"], "documents in shards", totals["shards"]["documents"])
     sets: dict[str, Any] = {}

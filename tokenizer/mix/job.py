@@ -12,7 +12,8 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from corpus import mixture, parts
+from corpus import mixture
+from corpus.manifests import read_manifest
 from corpus.mixture import Share
 from corpus.parts import Part, open_part_file
 from corpus.settings.mixture import Mixture
@@ -112,7 +113,7 @@ def train_uniforms(job: MixJob, rows: Rows, copy: int) -> tuple[np.ndarray[Any, 
 
 def part_tasks(job: MixJob) -> list[Task]:
     """A task a part of tokens, the largest first."""
-    found = parts.read_manifest(job.tokens, TOKENS)[1]
+    found = read_manifest(job.tokens, TOKENS)[1]
     return [Task(p.name, p) for p in sorted(found, key=lambda p: (-p.counters.get("tokens", 0), p.name))]
 
 
