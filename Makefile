@@ -75,6 +75,8 @@ test-megatron: $(STAMP)  ## Read shards back with Megatron's own reader (install
 bench: $(STAMP)  ## Measure MB/s per core by stage, and memory at 1× and 10× input
 	@$(BIN)/python -m tests.bench $(ARGS)
 	@$(BIN)/python -m tests.bench.sources
+	@$(BIN)/python -m tests.bench.encoder
+	@$(BIN)/python -m tests.bench.reader
 
 lint: $(STAMP)  ## Check style and types
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
