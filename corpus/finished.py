@@ -12,8 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from corpus import parts, storage
+from corpus import storage
 from corpus.errors import CorruptPartError, UserError
+from corpus.manifests import read_manifest
 from corpus.parts import PartFile, open_part_file
 
 DOCUMENTS = "documents/"
@@ -122,7 +123,7 @@ def _document_files(root: str, manifest: dict[str, Any]) -> tuple[PartFile, ...]
     path = storage.join(root, "export", "manifest.json")
     try:
         sha256 = hashlib.sha256(storage.read_bytes(path)).hexdigest()
-        _, exported = parts.read_manifest(root, "export")
+        _, exported = read_manifest(root, "export")
     except (FileNotFoundError, CorruptPartError) as error:
         raise UserError(f"{root}: its documents cannot be read: {error}") from error
     if sha256 != manifest["stages"]["export"]:

@@ -16,7 +16,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from corpus.errors import CorruptPartError
-from corpus.parts import ParquetSink, PartFile, PartWriter, open_part_file
+from corpus.parquet_sink import ParquetSink
+from corpus.parts import PartFile, PartWriter, open_part_file
 
 _BATCH_ROWS = 4_096
 

@@ -1,4 +1,4 @@
-"""Part files: written whole, committed by a record, consolidated into a manifest, verified on demand.
+"""Part files: written whole, committed by a record, verified on demand; `corpus.manifests` lists them.
 
 A stage turns inputs into parts. A part is one or more files below the run's root, and its record
 (``STAGE/NAME.part.json``) is written after them: a part without a record does not exist. The record's
@@ -15,27 +15,22 @@ import platform
 import resource
 import socket
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from typing import IO, Any
 
 import orjson
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from corpus import storage
 from corpus.errors import CorruptPartError
+from corpus.parquet_sink import ParquetSink
 from corpus.recipe import digest
 from corpus.schema import BAD_RECORD
 from corpus.tally import Tally
 
 RECORD_SUFFIX = ".part.json"
-_ROW_GROUP_BYTES = 32 << 20
-_DICTIONARY_COLUMNS = frozenset({"source", "language", "file", "license", "bucket", "reason", "stage"})
-# Parts a manifest.json lists itself; more go to Parquet beside it.
-_MANIFEST_ENTRIES = 10_000
 _RECORDS_AT_ONCE = 16
 
 
@@ -58,6 +53,12 @@ class Part:
     key: str
     files: tuple[PartFile, ...]
     counters: dict[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, raw: dict[str, Any]) -> Part:
+        """A part from the plain data of its record."""
+        files = tuple(PartFile(**f) for f in raw["files"])
+        return cls(raw["stage"], raw["name"], raw["key"], files, raw["counters"])
 
     @property
     def digest(self) -> str:
@@ -91,46 +92,6 @@ class PartSpec:
     def key(self) -> str:
         """Digest of all that shapes the part's bytes."""
         return digest([self.stage, self.name, self.settings, self.inputs])
-
-
-class ParquetSink:
-    """Parquet (zstd) whose row groups close by bytes of data, whatever the size of the batches."""
-
-    def __init__(self, file: IO[bytes], schema: pa.Schema) -> None:
-        self.rows = 0
-        self._schema = schema
-        self._pending: list[pa.RecordBatch] = []
-        self._pending_bytes = 0
-        dictionary = [name for name in schema.names if name in _DICTIONARY_COLUMNS]
-        self._writer = pq.ParquetWriter(
-            file, schema, compression="zstd", compression_level=3, use_dictionary=dictionary or False
-        )
-
-    def write(self, batch: pa.RecordBatch) -> None:
-        """Append a batch of the sink's schema."""
-        if batch.num_rows == 0:
-            return
-        self._pending.append(batch)
-        self._pending_bytes += batch.nbytes
-        self.rows += batch.num_rows
-        if self._pending_bytes >= _ROW_GROUP_BYTES:
-            self._flush()
-
-    def close(self) -> None:
-        """Write the last row group and the footer."""
-        self._flush()
-        self._writer.close()
-
-    def abandon(self) -> None:
-        """Give up: write nothing more, not even when collected as garbage."""
-        self._writer.is_open = False
-
-    def _flush(self) -> None:
-        if self._pending:
-            table = pa.Table.from_batches(self._pending, self._schema)
-            self._writer.write_table(table, row_group_size=table.num_rows)
-            self._pending.clear()
-            self._pending_bytes = 0
 
 
 class _HashingFile:
@@ -263,7 +224,7 @@ def read_record(root: str, stage: str, name: str) -> tuple[Part, dict[str, Any]]
         return None
     except orjson.JSONDecodeError as error:
         raise CorruptPartError(f"{path} is not valid JSON ({error}): delete it and run again") from error
-    return _part(raw["part"]), raw["local"]
+    return Part.of(raw["part"]), raw["local"]
 
 
 def records(root: str, stage: str) -> list[tuple[Part, dict[str, Any]]]:
@@ -296,70 +257,6 @@ def remove_part(root: str, part: Part) -> None:
     storage.remove(_record_path(root, part.stage, part.name))
     for file in part.files:
         storage.remove(storage.join(root, file.path))
-
-
-def write_manifest(root: str, stage: str, parts: Sequence[Part], extra: dict[str, Any]) -> str:
-    """Consolidate a stage's parts into its ``manifest.json``; returns the manifest's sha256.
-
-    Records of parts that are no longer in the plan are deleted with their files.
-    """
-    planned = {p.name for p in parts}
-    for part, _ in records(root, stage):
-        if part.name not in planned:
-            remove_part(root, part)
-    entries = [asdict(p) for p in sorted(parts, key=lambda p: p.name)]
-    body: dict[str, Any] = {"stage": stage, **extra, "counters": sum_counters(parts), "parts": len(entries)}
-    if len(entries) > _MANIFEST_ENTRIES:
-        table = pa.table(
-            {
-                "name": [e["name"] for e in entries],
-                "part": [orjson.dumps(e, option=orjson.OPT_SORT_KEYS).decode() for e in entries],
-            }
-        )
-        with storage.write(storage.join(root, stage, "manifest.parts.parquet")) as f:
-            pq.write_table(table, f, compression="zstd")
-        body["entries_sha256"] = digest(entries)
-    else:
-        body["entries"] = entries
-    data = orjson.dumps(body, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS)
-    storage.write_bytes(storage.join(root, stage, "manifest.json"), data)
-    return hashlib.sha256(data).hexdigest()
-
-
-def read_manifest(root: str, stage: str) -> tuple[dict[str, Any], list[Part]]:
-    """A stage's manifest and its parts.
-
-    Raises:
-        FileNotFoundError: the stage has not been finished.
-        CorruptPartError: the manifest or its list of parts was altered.
-    """
-    path = storage.join(root, stage, "manifest.json")
-    try:
-        body = orjson.loads(storage.read_bytes(path))
-    except orjson.JSONDecodeError as error:
-        raise CorruptPartError(f"{path} is not valid JSON ({error}); run the stage again") from error
-    if "entries" in body:
-        return body, [_part(e) for e in body["entries"]]
-    beside = storage.join(root, stage, "manifest.parts.parquet")
-    with storage.open_read(beside) as f:
-        entries = [orjson.loads(row) for row in pq.read_table(f)["part"].to_pylist()]
-    if digest(entries) != body["entries_sha256"]:
-        raise CorruptPartError(f"{beside} does not match {path}; run the stage again")
-    return body, [_part(e) for e in entries]
-
-
-def check_manifest(root: str, stage: str) -> str:
-    """SHA-256 of a stage's manifest, that of its list of parts checked."""
-    read_manifest(root, stage)
-    return hashlib.sha256(storage.read_bytes(storage.join(root, stage, "manifest.json"))).hexdigest()
-
-
-def sum_counters(parts: Iterable[Part]) -> dict[str, int]:
-    """Counters of all parts added up, by name."""
-    total: Counter[str] = Counter()
-    for part in parts:
-        total.update(part.counters)
-    return dict(sorted(total.items()))
 
 
 def check_file(root: str, file: PartFile) -> str | None:
@@ -410,8 +307,3 @@ def _has_size(path: str, size: int) -> bool:
 
 def _record_path(root: str, stage: str, name: str) -> str:
     return storage.join(root, stage, name + RECORD_SUFFIX)
-
-
-def _part(raw: dict[str, Any]) -> Part:
-    files = tuple(PartFile(**f) for f in raw["files"])
-    return Part(raw["stage"], raw["name"], raw["key"], files, raw["counters"])

@@ -13,6 +13,7 @@ from importlib.metadata import version
 from typing import Any
 
 from corpus import parts, storage
+from corpus.manifests import read_manifest, write_manifest
 from corpus.parts import Part, PartSpec, PartWriter
 
 
@@ -74,7 +75,7 @@ class StagedJob:
 
     def parts(self, stage: str) -> list[Part]:
         """All parts of a stage that is complete, by name."""
-        return parts.read_manifest(self.root, stage)[1]
+        return read_manifest(self.root, stage)[1]
 
     def part(self, stage: str, name: str) -> Part:
         """One committed part.
@@ -118,4 +119,4 @@ def close_stage(job: StagedJob, stage: Stage) -> None:
     """
     records = parts.read_all(job.root, stage.name, [task.name for task in stage.tasks(job)])
     made = [part for part, _ in records]
-    parts.write_manifest(job.root, stage.name, made, {"settings": job.stage_settings(stage)})
+    write_manifest(job.root, stage.name, made, {"settings": job.stage_settings(stage)})

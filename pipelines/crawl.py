@@ -17,6 +17,7 @@ from corpus.crawl import earlier, finish, job
 from corpus.crawl.job import STAGES, CrawlJob
 from corpus.errors import UserError
 from corpus.inputs import Split
+from corpus.manifests import read_manifest
 from pipelines import build, console, options
 
 _SAMPLE = "the built-in sample crawl"
@@ -224,10 +225,10 @@ def _annotated(
 ) -> tuple[dict[str, Any], list[tuple[parts.Part, parts.Part | None]]]:
     """The manifest of annotate, and its parts, each with what is known of its pages' duplicates."""
     try:
-        manifest, annotated = parts.read_manifest(root, "annotate")
+        manifest, annotated = read_manifest(root, "annotate")
         if work.settings.duplicates is None or "duplicates" not in manifest["settings"]:
             return manifest, [(part, None) for part in annotated]
-        found = {part.name: part for part in parts.read_manifest(root, "duplicates")[1]}
+        found = {part.name: part for part in read_manifest(root, "duplicates")[1]}
     except FileNotFoundError as error:
         raise UserError(f"{root} has no annotated parts, or none compared: run crawl-filter first") from error
     return manifest, [(part, found[part.name]) for part in annotated]

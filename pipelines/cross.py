@@ -9,6 +9,7 @@ from dataclasses import asdict, replace
 from corpus import parts, recipe
 from corpus.errors import UserError
 from corpus.finished import read_runs
+from corpus.manifests import write_manifest
 from corpus.overlap import evaluations, finish, ngrams
 from corpus.overlap.index import INDEX, write_index
 from corpus.overlap.job import OverlapJob
@@ -168,7 +169,7 @@ def _write_index(job: OverlapJob, tables: Tables, identity: str) -> None:
     made_with = {"ngram": rule.ngram, "fields": rule.fields, "version": ngrams.VERSION}
     spec = PartSpec(INDEX, INDEX, made_with, (identity,))
     part = parts.commit_part(job.root, spec, lambda writer: write_index(writer, tables))
-    parts.write_manifest(job.root, INDEX, [part], {"settings": made_with})
+    write_manifest(job.root, INDEX, [part], {"settings": made_with})
 
 
 def _run(job: OverlapJob, args: argparse.Namespace, beam_args: list[str]) -> None:

@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from corpus import parts, storage
 from corpus.errors import CorruptPartError, UserError
+from corpus.manifests import read_manifest
 from corpus.recipe import digest
 
 _EPILOG = """example:
@@ -100,7 +101,7 @@ def _check_stage(root: str, stage: str, sha256: str, owned: set[str]) -> list[st
     path = f"{root}/{stage}/manifest.json"
     wrong = parts.check_file(root, parts.PartFile(f"{stage}/manifest.json", 0, -1, sha256))
     try:
-        _, stage_parts = parts.read_manifest(root, stage)
+        _, stage_parts = read_manifest(root, stage)
     except FileNotFoundError:
         return [f"{path} is missing"]
     except CorruptPartError as error:

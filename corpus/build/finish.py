@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from corpus import parts
 from corpus.accounts import check_equal, collect, footer_rows, write_json
 from corpus.build.decide import NAME as DECIDE
 from corpus.build.export import NAME as EXPORT
 from corpus.build.job import BuildJob
+from corpus.manifests import check_manifest, sum_counters
 from corpus.parts import Part
 from corpus.recipe import digest, to_dict
 
@@ -31,10 +31,10 @@ def finish(job: BuildJob, until: str) -> dict[str, int]:
     for stage in job.stages():
         names = [part.name for part in job.parts(stage.name)]
         done[stage.name], timing[stage.name] = collect(job.root, stage.name, names)
-        manifests[stage.name] = parts.check_manifest(job.root, stage.name)
+        manifests[stage.name] = check_manifest(job.root, stage.name)
         if stage.name == until:
             break
-    totals = {name: parts.sum_counters(found) for name, found in done.items()}
+    totals = {name: sum_counters(found) for name, found in done.items()}
     counters = run_counters(totals)
     _check(job, counters, totals, done)
     stats = {"counters": counters, "stages": totals}

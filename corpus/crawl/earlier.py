@@ -17,11 +17,12 @@ from typing import Any
 
 import orjson
 
-from corpus import parts, storage
+from corpus import storage
 from corpus.crawl.job import CrawlJob, EarlierRun
 from corpus.crawl.pages import run_path
 from corpus.errors import CorruptPartError, UserError
 from corpus.inputs import Split
+from corpus.manifests import read_manifest
 from corpus.parts import Part
 from corpus.recipe import CommonCrawl
 
@@ -112,7 +113,7 @@ def _read(job: CrawlJob, root: str, manifest: dict[str, Any]) -> EarlierRun:
     """An earlier run by the manifest of its index, whose keys must mean what this run's mean."""
     try:
         sha256 = hashlib.sha256(storage.read_bytes(storage.join(root, "index", "manifest.json"))).hexdigest()
-        body, index = parts.read_manifest(root, "index")
+        body, index = read_manifest(root, "index")
     except (FileNotFoundError, CorruptPartError) as error:
         raise UserError(f"--after {root}: its index cannot be read: {error}") from error
     if sha256 != manifest["stages"]["index"]:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from corpus import parts, storage
+from corpus import storage
 from corpus.accounts import check_equal, collect, footer_rows, write_json
 from corpus.crawl.duplicates import compared_kinds, runs_part_name
 from corpus.crawl.earlier import EARLIER
@@ -24,6 +24,7 @@ from corpus.crawl.job import (
     stages_until,
 )
 from corpus.inputs import Split
+from corpus.manifests import sum_counters, write_manifest
 from corpus.parts import Part
 from corpus.recipe import digest, to_dict
 
@@ -66,10 +67,10 @@ def finish(job: CrawlJob, splits: Sequence[Split], until: str) -> dict[str, int]
     manifests: dict[str, str] = {}
     for stage in stages:
         done[stage], timing[stage] = collect(job.root, stage, names[stage])
-        manifests[stage] = parts.write_manifest(
+        manifests[stage] = write_manifest(
             job.root, stage, done[stage], {"settings": job.stage_settings(stage)}
         )
-    totals = {stage: parts.sum_counters(done[stage]) for stage in stages}
+    totals = {stage: sum_counters(done[stage]) for stage in stages}
     check_accounts(job.root, totals, done)
     stats = run_stats(totals)
     write_json(job.root, "stats.json", stats)

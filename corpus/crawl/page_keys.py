@@ -30,7 +30,8 @@ from corpus.dedup.near import NearKeys
 from corpus.dedup.newest import NewestIndex, time_of, url_key
 from corpus.kernels.arrays import Bools, Keys
 from corpus.kernels.arrow_text import validity
-from corpus.parts import ParquetSink, PartWriter
+from corpus.parquet_sink import ParquetSink
+from corpus.parts import PartWriter
 from corpus.recipe import Duplicates, Language
 from corpus.runs import RANK, Ranks
 

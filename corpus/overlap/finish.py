@@ -10,10 +10,11 @@ from typing import Any
 
 import orjson
 
-from corpus import parts, storage
+from corpus import storage
 from corpus.accounts import check_equal, collect, footer_rows, write_json
 from corpus.errors import UserError
 from corpus.finished import DOCUMENTS
+from corpus.manifests import check_manifest, sum_counters
 from corpus.overlap.index import INDEX
 from corpus.overlap.job import OverlapJob
 from corpus.parts import Part
@@ -68,8 +69,8 @@ def finish(job: OverlapJob, kind: str) -> dict[str, int]:
     manifests = {}
     for stage, of_stage in names.items():
         done[stage], timing[stage] = collect(job.root, stage, of_stage)
-        manifests[stage] = parts.check_manifest(job.root, stage)
-    totals = {stage: parts.sum_counters(found) for stage, found in done.items()}
+        manifests[stage] = check_manifest(job.root, stage)
+    totals = {stage: sum_counters(found) for stage, found in done.items()}
     first = totals["keys" if kind == "cross-dedup" else "scan"]
     check_equal("documents of the runs", job.documents, "documents read", first.get("in", 0))
     check = _check_cross if kind == "cross-dedup" else _check_decontaminate
@@ -135,7 +136,7 @@ def _counters(job: OverlapJob, kind: str, done: dict[str, list[Part]]) -> dict[s
             for name, n in part.counters.items():
                 key = name.replace("out", "removed", 1)
                 counters[key.replace("removed", f"removed/{part.name}", 1)] = n
-        counters["removed"] = parts.sum_counters(done["lists"]).get("out", 0)
+        counters["removed"] = sum_counters(done["lists"]).get("out", 0)
     else:
         for stage in ("scan", "hits"):
             for part in done[stage]:

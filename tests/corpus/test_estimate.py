@@ -14,7 +14,8 @@ from corpus.crawl.estimate import Volume, estimate
 from corpus.crawl.job import prepare
 from corpus.dedup.paragraphs import ParagraphFilter, ParagraphIndex
 from corpus.kernels.lines import scan
-from corpus.parts import records, sum_counters
+from corpus.manifests import sum_counters
+from corpus.parts import records
 from corpus.runs import Run, write_answer
 from pipelines import crawl_filter, runners
 from tests.bench.generator import make_wet_files

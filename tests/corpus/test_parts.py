@@ -6,8 +6,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from corpus import parts
+from corpus import manifests, parts
 from corpus.errors import CorruptPartError
+from corpus.manifests import read_manifest, write_manifest
 from corpus.parts import PartSpec, PartWriter
 from corpus.tally import BadRecord
 
@@ -102,18 +103,18 @@ def test_altered_files_are_named(tmp_path: Path) -> None:
 def test_a_manifest_of_many_parts_keeps_its_entries_in_parquet(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(parts, "_MANIFEST_ENTRIES", 3)
+    monkeypatch.setattr(manifests, "_MANIFEST_ENTRIES", 3)
     made = [parts.commit_part(str(tmp_path), _spec(f"part-{i:05d}"), lambda w: None) for i in range(5)]
-    parts.write_manifest(str(tmp_path), "stage", made, {})
-    assert "entries" not in parts.read_manifest(str(tmp_path), "stage")[0]
-    assert parts.read_manifest(str(tmp_path), "stage")[1] == made
+    write_manifest(str(tmp_path), "stage", made, {})
+    assert "entries" not in read_manifest(str(tmp_path), "stage")[0]
+    assert read_manifest(str(tmp_path), "stage")[1] == made
     beside = tmp_path / "stage/manifest.parts.parquet"
     pq.write_table(pq.read_table(beside).slice(1), beside)
     with pytest.raises(CorruptPartError, match=r"manifest.parts.parquet"):
-        parts.read_manifest(str(tmp_path), "stage")
+        read_manifest(str(tmp_path), "stage")
 
 
 def test_parts_out_of_the_plan_are_deleted(tmp_path: Path) -> None:
     made = [parts.commit_part(str(tmp_path), _spec(f"part-{i:05d}"), _work) for i in range(2)]
-    parts.write_manifest(str(tmp_path), "stage", made[:1], {})
+    write_manifest(str(tmp_path), "stage", made[:1], {})
     assert parts.read_record(str(tmp_path), "stage", "part-00001") is None

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from corpus import parts
 from corpus.accounts import write_json
+from corpus.manifests import write_manifest
 from corpus.parts import PartSpec, PartWriter
 from corpus.schema import DOCUMENT, document_id
 
@@ -42,7 +43,7 @@ def write_run(root: Path, source: str, texts: Sequence[str], per_file: int = 3) 
                 sink.write(pa.RecordBatch.from_pylist(rows, _SCHEMA))
 
         done.append(parts.commit_part(str(root), PartSpec("export", name, {}, (name,)), work))
-    sha256 = parts.write_manifest(str(root), "export", done, {})
+    sha256 = write_manifest(str(root), "export", done, {})
     kind = {"kind": "crawl-filter"} if source == "commoncrawl" else {"kind": "build", "source": source}
     write_json(str(root), "manifest.json", {**kind, "complete": True, "stages": {"export": sha256}})
     return root

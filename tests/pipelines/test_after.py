@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from corpus.parts import read_manifest
+from corpus.manifests import read_manifest
 from pipelines.__main__ import main
 from tests.pipelines.conftest import COMMAND, ROOT, digests, llama_corpus
 from tests.pipelines.generated import write_crawl
