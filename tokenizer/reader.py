@@ -59,8 +59,8 @@ class Corpus:
         Args:
             root: what `llama-corpus mix` wrote.
             name: of the set.
-            open_: (path, offset, length) → bytes, for shards that lie elsewhere; fewer bytes at the end of a
-                file, `FileNotFoundError` where there is none.
+            open_: (path, offset, length) → bytes, for shards that lie elsewhere, from any thread; fewer bytes
+                at the end of a file, `FileNotFoundError` where there is none.
 
         Raises:
             ShardError: it is no corpus, or the table is not the manifest's.
@@ -112,6 +112,11 @@ class Corpus:
             return (self.open_ or read_local)(path, 0, _SMALL_FILE)
         except FileNotFoundError as error:
             raise ShardError(f"{path} is missing") from error
+
+    def tokens_file(self, shard: int) -> tuple[str, int, bytes]:
+        """Path, tokens and SHA-256 of a shard's ``.bin`` file."""
+        row = self.table[shard]
+        return self.path(shard, ".bin"), int(row["tokens"]), row["sha256"].tobytes()
 
     @cached_property
     def starts(self) -> np.ndarray[Any, Any]:
@@ -184,6 +189,10 @@ class Reader:
             folder = cache or Path(tempfile.gettempdir(), f"llama-corpus-shards-{corpus.sha256.hex()[:16]}")
             self._files.append(VerifiedFiles(folder, corpus.open_, max(keep, 2)))
         self._tokens: dict[tuple[int, int], Tokens] = {}
+        self._last = self._asked = (
+            -1,
+            -1,
+        )  # stage and shard: where the last sample lay, what was asked ahead
 
     @property
     def samples(self) -> int:
@@ -208,7 +217,7 @@ class Reader:
         """A rank's part of each global batch, from sample `start` on, until samples run out.
 
         Rank r takes the samples i of a batch with i ≡ r (mod world). The next global batch begins at
-        `start` + `size`: that one number is the state.
+        `start` + `size`: that one number is the state. The next shard is copied and checked meanwhile.
 
         Args:
             size: samples of a global batch, a multiple of `world`.
@@ -219,7 +228,9 @@ class Reader:
         if size % world or not 0 <= rank < world:
             raise ValueError(f"rank {rank} of {world} cannot take its part of {size} samples")
         while start + size <= self.samples:
-            yield self._gather(np.arange(start + rank, start + size, world))
+            batch = self._gather(np.arange(start + rank, start + size, world))
+            self._ask_ahead()
+            yield batch
             start += size
 
     def place(self, i: int) -> Place:
@@ -237,12 +248,36 @@ class Reader:
         row, size = 0, self.length + 1
         for stage, positions, shard in self._places(wanted):
             tokens = self._shard(stage, shard)
+            self._last = (stage, shard)
             offsets = positions - self._stages[stage][0].starts[shard]
             for offset in offsets.tolist():
                 window = tokens[offset : offset + size]
                 out[row] = window if len(window) == size else self._across(stage, shard, offset)
                 row += 1
         return out
+
+    def verify(self) -> None:
+        """Hash every shard again, whatever is known of it.
+
+        Raises:
+            ShardError: one is missing or is not as it was written.
+        """
+        for (corpus, _), files in zip(self._stages, self._files, strict=True):
+            for shard in range(len(corpus.table)):
+                files.tokens(*corpus.tokens_file(shard), again=True)
+
+    def _ask_ahead(self) -> None:
+        """Have the shard after the one that was read last copied and checked, once."""
+        stage, shard = self._last
+        ahead = (stage, shard + 1)
+        if shard + 1 == len(self._stages[stage][0].table):
+            ahead = (stage + 1, 0)
+        if ahead == self._asked or ahead in self._tokens or ahead[0] == len(self._stages):
+            return
+        self._asked = ahead
+        corpus = self._stages[ahead[0]][0]
+        if len(corpus.table):
+            self._files[ahead[0]].ahead(*corpus.tokens_file(ahead[1]))
 
     def _across(self, stage: int, shard: int, offset: int) -> Tokens:
         """A window that goes on in the next shards."""
@@ -284,11 +319,7 @@ class Reader:
     def _shard(self, stage: int, shard: int) -> Tokens:
         key = (stage, shard)
         if key not in self._tokens:
-            corpus = self._stages[stage][0]
-            row = corpus.table[shard]
-            tokens = self._files[stage].tokens(
-                corpus.path(shard, ".bin"), int(row["tokens"]), row["sha256"].tobytes()
-            )
+            tokens = self._files[stage].tokens(*self._stages[stage][0].tokens_file(shard))
             while len(self._tokens) > 1:  # this shard and one neighbour
                 self._tokens.pop(next(iter(self._tokens)))
             self._tokens[key] = tokens
