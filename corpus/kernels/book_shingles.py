@@ -17,6 +17,7 @@ from numba import njit
 from corpus.kernels.arrays import Bytes, Int, Ints, Keys, Positions
 from corpus.kernels.book_text import book_table
 from corpus.kernels.fold import SLACK, fold
+from corpus.kernels.minhash import lower_minima
 from corpus.kernels.xxh64 import xxh64
 
 Words32 = npt.NDArray[np.uint32]
@@ -154,14 +155,4 @@ def _signatures(
                 x = np.uint32((x ^ (x >> np.uint32(16))) * _MIX1)
                 x = np.uint32((x ^ (x >> np.uint32(13))) * _MIX2)
                 mixed[i] = x ^ (x >> np.uint32(16))
-            _lower(mixed[:n], a, b, found[chunk])
-
-
-@njit(nogil=True, cache=True)
-def _lower(hashes: Words32, a: Words32, b: Words32, minima: Words32) -> None:
-    """Lower the minima by some shingles; the inner loop becomes vector instructions."""
-    for j in range(len(minima)):
-        times, plus, least = a[j], b[j], minima[j]
-        for i in range(len(hashes)):
-            least = min(least, np.uint32(hashes[i] * times + plus))
-        minima[j] = least
+            lower_minima(mixed[:n], a, b, found[chunk])

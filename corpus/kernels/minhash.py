@@ -140,7 +140,7 @@ def _signatures(
             n = _shingles(folded, m, ring, hashes)
             shingles[i] = n
             for start in range(0, n, _SHINGLES_PER_BLOCK):
-                _lower(hashes[start : min(n, start + _SHINGLES_PER_BLOCK)], a, b, found[i])
+                lower_minima(hashes[start : min(n, start + _SHINGLES_PER_BLOCK)], a, b, found[i])
 
 
 @njit(nogil=True, cache=True)
@@ -184,7 +184,7 @@ def _shingles(folded: Bytes, m: Int, ring: Keys, hashes: Words32) -> int:
 
 
 @njit(nogil=True, cache=True)
-def _lower(hashes: Words32, a: Words32, b: Words32, minima: Words32) -> None:
+def lower_minima(hashes: Words32, a: Words32, b: Words32, minima: Words32) -> None:
     """Lower the minima by some shingles; the inner loop becomes vector instructions."""
     for j in range(len(minima)):
         times, plus, least = a[j], b[j], minima[j]

@@ -7,11 +7,11 @@ The same papers always give the same bytes.
 
 from __future__ import annotations
 
-import argparse
 import tarfile
 from pathlib import Path
 
 from corpus.sample import ROOT, TEXTS
+from corpus.sample.files import build_by_command, write
 from corpus.sample.records import deflate
 
 FOLDER = ROOT / "arxiv"
@@ -82,9 +82,8 @@ def build(folder: Path) -> None:
         "arXiv_src_1308_001.tar": header("1308", 0, tarfile.DIRTYPE) + archive(new),
         "arXiv_src_2401_001.tar": archive(before)[: -2 * BLOCK] + lost + archive([last])[: -2 * BLOCK] + cut,
     }
-    folder.mkdir(parents=True, exist_ok=True)
     for name, data in tars.items():
-        (folder / name).write_bytes(data)
+        write(folder / name, data)
 
 
 def names(month: str) -> list[str]:
@@ -92,12 +91,5 @@ def names(month: str) -> list[str]:
     return sorted(folder.name for folder in (PAPERS / month).iterdir())
 
 
-def main() -> None:
-    """Build below the folder that the command line names."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", nargs="?", type=Path, default=FOLDER)
-    build(parser.parse_args().folder)
-
-
 if __name__ == "__main__":
-    main()
+    build_by_command(build, FOLDER, __doc__)

@@ -1,13 +1,13 @@
 """Build the sample of books: `python -m corpus.sample.build_books [FOLDER]`.
 
-`books.toml` and the texts of `pages/` in; files as Project Gutenberg has them, and two small collections in
-JSON Lines and Parquet, with planted trouble, under FOLDER (default: the committed `books/`). The same texts
-always give the same texts; the containers' bytes may change with the libraries that write them.
+`texts/books.toml` and the texts of `texts/pages/` in; files as Project Gutenberg has them, and two small
+collections in JSON Lines and Parquet, with planted trouble, under FOLDER (default: the committed `books/`).
+The same texts always give the same texts; the bytes of containers may change with the libraries that write
+them.
 """
 
 from __future__ import annotations
 
-import argparse
 import io
 import textwrap
 import tomllib
@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from corpus.sample import ROOT, TEXTS
+from corpus.sample.files import build_by_command, write
 from corpus.sample.records import deflate
 
 FOLDER = ROOT / "books"
@@ -78,8 +79,7 @@ def files() -> dict[str, bytes]:
 def build(folder: Path) -> None:
     """Write the files under the folder."""
     for path, data in files().items():
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_bytes(data)
+        write(folder / path, data)
 
 
 def text_of(book: dict[str, Any]) -> str:
@@ -196,12 +196,5 @@ def _trouble(files: dict[str, bytes]) -> dict[str, bytes]:
     }
 
 
-def main() -> None:
-    """Command line."""
-    parser = argparse.ArgumentParser(description="Build the sample of books.")
-    parser.add_argument("folder", nargs="?", type=Path, default=FOLDER)
-    build(parser.parse_args().folder)
-
-
 if __name__ == "__main__":
-    main()
+    build_by_command(build, FOLDER, __doc__)

@@ -1,17 +1,16 @@
 """Build the sample of C4: `python -m corpus.sample.build_c4 [FOLDER]`.
 
-Texts of `c4-rows.txt` in; files of JSON lines out, in the layout of allenai/c4 and in RedPajama's, with
+Texts of `texts/c4.txt` in; files of JSON lines out, in the layout of allenai/c4 and in RedPajama's, with
 planted trouble, under FOLDER (default: the committed `c4/`). The same texts always give the same bytes.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 from pathlib import Path
 from typing import Any
 
 from corpus.sample import ROOT, TEXTS
+from corpus.sample.files import build_by_command, json_line, write
 from corpus.sample.records import deflate
 
 FOLDER = ROOT / "c4"
@@ -44,7 +43,7 @@ def build(folder: Path) -> None:
     rows = read_rows()
     validation = [row | {"url": url} for row, url in zip(rows[-2:], VALIDATION_URLS, strict=True)]
     first, second, others = rows[:8], rows[8:14], rows[14:18]
-    lines = [_line(row) for row in first]
+    lines = [json_line(row) for row in first]
     lines.insert(2, b'{"text":"A row that ends before its time')
     lines.insert(4, b'{"timestamp":"2019-04-20T00:00:00Z","url":"https://no-text.example/"}')
     lines.insert(5, b"")
@@ -52,39 +51,24 @@ def build(folder: Path) -> None:
     lines.insert(7, b'{"text":["a","list"],"url":"https://list.example/"}')
     deep = b"[" * 2000 + b"]" * 2000
     lines.insert(8, b'{"text":"Brackets.","url":"https://deep.example/","x":' + deep + b"}")
-    lines.append(_line(first[0]))  # the same row again
-    lines.append(_line({"text": " \n", "timestamp": "2019-04-20T00:00:00Z", "url": "https://blank.example/"}))
-    halves = [deflate(b"".join(_line(row) + b"\n" for row in half)) for half in (second[:3], second[3:])]
-    lost = deflate(_line(rows[0] | {"url": "https://never-read.example/"}))
+    lines.append(json_line(first[0]))  # the same row again
+    lines.append(
+        json_line({"text": " \n", "timestamp": "2019-04-20T00:00:00Z", "url": "https://blank.example/"})
+    )
+    halves = [deflate(b"".join(json_line(row) + b"\n" for row in half)) for half in (second[:3], second[3:])]
+    lost = deflate(json_line(rows[0] | {"url": "https://never-read.example/"}))
     halves.insert(1, lost[: len(lost) // 2])
     redpajama = [
         {"text": row["text"], "meta": {"timestamp": row["timestamp"], "url": row["url"], "language": "en"}}
         for row in others[:3]
     ]
     redpajama.append({"text": others[3]["text"]})  # of some copies only the text is left
-    _write(folder / FIRST, deflate(b"\n".join(lines) + b"\n"))
-    _write(folder / SECOND, b"".join(halves))
-    _write(folder / EMPTY, b"")
-    _write(folder / VALIDATION, deflate(b"".join(_line(row) + b"\n" for row in validation)))
-    _write(folder / REDPAJAMA, b"".join(_line(row) + b"\n" for row in redpajama))
-
-
-def _line(row: Row) -> bytes:
-    """As allenai/c4's files: no space between, not ASCII alone."""
-    return json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode()
-
-
-def _write(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(data)
-
-
-def main() -> None:
-    """Build into the folder of the command line."""
-    parser = argparse.ArgumentParser(description="Build the sample of C4.")
-    parser.add_argument("folder", nargs="?", type=Path, default=FOLDER)
-    build(parser.parse_args().folder)
+    write(folder / FIRST, deflate(b"\n".join(lines) + b"\n"))
+    write(folder / SECOND, b"".join(halves))
+    write(folder / EMPTY, b"")
+    write(folder / VALIDATION, deflate(b"".join(json_line(row) + b"\n" for row in validation)))
+    write(folder / REDPAJAMA, b"".join(json_line(row) + b"\n" for row in redpajama))
 
 
 if __name__ == "__main__":
-    main()
+    build_by_command(build, FOLDER, __doc__)

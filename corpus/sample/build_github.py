@@ -7,8 +7,6 @@ committed `github/`). The same files always give the same rows.
 
 from __future__ import annotations
 
-import argparse
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ import pyarrow.parquet as pq
 import zstandard
 
 from corpus.sample import ROOT, TEXTS
+from corpus.sample.files import build_by_command, json_line, write
 from corpus.sample.records import deflate
 
 FOLDER = ROOT / "github"
@@ -56,8 +55,8 @@ def build(folder: Path) -> None:
     meadow = [_bigquery(*file) for file in files("meadow")]
     lost = deflate(_lines([_bigquery("harbour/tide-tables", "never-read.py", "x = 1\n")] * 3))
     members = [deflate(_lines(harbour)), lost[: len(lost) // 2], deflate(_lines(meadow))]
-    _write(folder / BIGQUERY, b"".join(members))
-    _write(folder / SAMPLES, _trouble())
+    write(folder / BIGQUERY, b"".join(members))
+    write(folder / SAMPLES, _trouble())
     stack = [_stack(*file) for owner in ("lintel", "orchard") for file in files(owner)]
     stack.append(_stack("orchard/pomme", "latin-1.txt", "") | {"content": "Äpfel\n".encode("latin-1")})
     _write_parquet(folder / STACK, stack)
@@ -71,7 +70,7 @@ def build(folder: Path) -> None:
         }
         for repository, path, content in files("quarry")
     )
-    _write(folder / STACK_2, zstandard.ZstdCompressor(level=3).compress(second))
+    write(folder / STACK_2, zstandard.ZstdCompressor(level=3).compress(second))
 
 
 def _trouble() -> bytes:
@@ -97,7 +96,7 @@ def _trouble() -> bytes:
     ]
     renamed = {"repo_name": "sample_repo_name", "path": "sample_path"}
     lines = [
-        row if isinstance(row, bytes) else _line({renamed.get(k, k): v for k, v in row.items()})
+        row if isinstance(row, bytes) else json_line({renamed.get(k, k): v for k, v in row.items()})
         for row in rows
     ]
     return b"\n".join(lines) + b"\n"
@@ -137,24 +136,8 @@ def _write_parquet(path: Path, rows: list[Row]) -> None:
 
 
 def _lines(rows: Iterable[Row]) -> bytes:
-    return b"".join(_line(row) + b"\n" for row in rows)
-
-
-def _line(row: Row) -> bytes:
-    return json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode()
-
-
-def _write(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(data)
-
-
-def main() -> None:
-    """Build into the folder of the command line."""
-    parser = argparse.ArgumentParser(description="Build the sample of GitHub.")
-    parser.add_argument("folder", nargs="?", type=Path, default=FOLDER)
-    build(parser.parse_args().folder)
+    return b"".join(json_line(row) + b"\n" for row in rows)
 
 
 if __name__ == "__main__":
-    main()
+    build_by_command(build, FOLDER, __doc__)

@@ -7,26 +7,22 @@ the same rows; bytes of archives also depend on the compressor.
 
 from __future__ import annotations
 
-import argparse
 import bz2
-import os
-import tempfile
 import tomllib
 from collections.abc import Iterable, Iterator
 from html import escape
 from pathlib import Path
 from typing import Any
 
-import py7zr
-
 from corpus.sample import ROOT, TEXTS
+from corpus.sample.files import build_by_command, write, write_7z
 
 FOLDER = ROOT / "stackexchange"
 POSTS = TEXTS / "stackexchange.toml"
 _HEAD = '\ufeff<?xml version="1.0" encoding="utf-8"?>\r\n'
 _DAY = "2023-03-05T00:00:00.000"
 _WIKI_AFTER = 3  # questions before the first tag wiki
-_MODE, _TIME = 0o644, 1_678_000_000  # of members of archives
+_TIME = 1_678_000_000  # of members of archives
 
 Post = dict[str, Any]
 
@@ -35,28 +31,29 @@ def build(folder: Path) -> None:
     """Write the dumps under the folder."""
     sites = tomllib.loads(POSTS.read_text("utf-8"))
     bread = sites["bread"]
-    _archive(
+    write_7z(
         folder / "bread.stackexchange.example.7z",
         {
             "Badges.xml": _table("badges", []),
             "Posts.xml": posts(rows(bread)),
             "Tags.xml": _table("tags", _tags()),
         },
+        _TIME,
     )
-    _archive(folder / "stackoverflow.example-Posts.7z", {"Posts.xml": posts(_troubled(sites["code"]))})
-    _archive(folder / "stackoverflow.example-Tags.7z", {"Tags.xml": _table("tags", _tags())})
+    write_7z(folder / "stackoverflow.example-Posts.7z", {"Posts.xml": posts(_troubled(sites["code"]))}, _TIME)
+    write_7z(folder / "stackoverflow.example-Tags.7z", {"Tags.xml": _table("tags", _tags())}, _TIME)
     # Before some answers were written and with what has been deleted since; tags as newer dumps have them.
     older = [{**q, "score": 0, "answers": q.get("answers", [])[:1]} for q in bread[:4]]
-    _write(folder / "bread.stackexchange.example-2019-06/Posts.xml", posts(rows(older, bars=True)))
-    _write(folder / "bread.meta.stackexchange.example/Posts.xml", posts(rows(sites["meta"])))
-    _write(folder / "bread.meta.stackexchange.example/Users.xml", _table("users", ['<row Id="-1" />']))
+    write(folder / "bread.stackexchange.example-2019-06/Posts.xml", posts(rows(older, bars=True)))
+    write(folder / "bread.meta.stackexchange.example/Posts.xml", posts(rows(sites["meta"])))
+    write(folder / "bread.meta.stackexchange.example/Users.xml", _table("users", ['<row Id="-1" />']))
     doctype = '<!DOCTYPE posts [<!ENTITY x "y"><!ENTITY z "&x;&x;&x;&x;">]>\r\n'
     spanish = posts(rows(sites["es"])).replace("<posts>", doctype + "<posts>", 1)
-    _write(folder / "es.stackoverflow.example/Posts.xml", spanish)
+    write(folder / "es.stackoverflow.example/Posts.xml", spanish)
     chess = bz2.compress(posts(rows(sites["chess"])).encode())
-    _write(folder / "chess.stackexchange.example/Posts.xml.bz2", chess)
-    _write(folder / "quilts.stackexchange.example/Posts.xml", "")
-    _write(folder / "kites.stackexchange.example/Posts.xml.bz2", chess[: len(chess) // 2])
+    write(folder / "chess.stackexchange.example/Posts.xml.bz2", chess)
+    write(folder / "quilts.stackexchange.example/Posts.xml", "")
+    write(folder / "kites.stackexchange.example/Posts.xml.bz2", chess[: len(chess) // 2])
 
 
 def posts(found: Iterable[str]) -> str:
@@ -146,33 +143,5 @@ def _tags() -> list[str]:
     return [_row(Id=1, TagName="a-tag", Count=1)]
 
 
-def _write(path: Path, content: str | bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content.encode() if isinstance(content, str) else content)
-
-
-def _archive(path: Path, members: dict[str, str]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as temporary, py7zr.SevenZipFile(path, "w") as archive:
-        for name, content in members.items():
-            member = Path(temporary) / name
-            member.write_bytes(content.encode())
-            member.chmod(_MODE)
-            os.utime(member, (_TIME, _TIME))
-            archive.write(member, name)
-
-
-def main() -> None:
-    """Build, and say what was written."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("folder", nargs="?", type=Path, default=FOLDER)
-    folder: Path = parser.parse_args().folder
-    build(folder)
-    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-        print(f"{path.stat().st_size:8,}  {path.relative_to(folder)}")
-
-
 if __name__ == "__main__":
-    main()
+    build_by_command(build, FOLDER, __doc__)

@@ -7,23 +7,19 @@ The same pages always give the same bytes.
 
 from __future__ import annotations
 
-import argparse
 import bz2
 import gzip
 import lzma
-import os
-import tempfile
 from pathlib import Path
 from xml.sax.saxutils import escape, quoteattr
 
-import py7zr
-
 from corpus.sample import ROOT, TEXTS
+from corpus.sample.files import build_by_command, write, write_7z
 
 FOLDER = ROOT / "wikipedia"
 PAGES = TEXTS / "wikipedia"
 _KIND = "20220701-pages-articles"
-_MODE, _TIME = 0o644, 1_656_633_600  # of the member of an archive
+_TIME = 1_656_633_600  # of the member of an archive
 _END = "</mediawiki>\n"
 # Names of file and category namespaces, as the wikis' own dumps have them.
 _NAMESPACES = {
@@ -43,32 +39,33 @@ _NAMESPACES = {
 def build(folder: Path) -> None:
     """Write the dumps under the folder."""
     english = list(pages_of("en"))
-    _write(folder / f"enwiki-{_KIND}-multistream.xml.bz2", _troubled(english))
+    write(folder / f"enwiki-{_KIND}-multistream.xml.bz2", _troubled(english))
     # An older dump of two of its pages, and of one that has been deleted since.
     older = [
         page_xml(n, t, x + "\n\nThis was written before the newer dump.", day=1) for n, t, x in english[:2]
     ]
     gone = page_xml(99, "Dew herb", english[4][2].replace("sundew", "dew herb"), day=1)
-    _write(folder / "enwiki-20220601-pages-articles.xml", _dump("en", [*older, gone]))
+    write(folder / "enwiki-20220601-pages-articles.xml", _dump("en", [*older, gone]))
     german = _dump("en", [page_xml(*page) for page in pages_of("de")])  # its head is another wiki's
-    _write(folder / f"dewiki-{_KIND}.xml.gz", gzip.compress(german.encode(), mtime=0))
-    _archive(folder / f"frwiki-{_KIND}.xml.7z", _dump("fr", [page_xml(*page) for page in pages_of("fr")]))
+    write(folder / f"dewiki-{_KIND}.xml.gz", gzip.compress(german.encode(), mtime=0))
+    french = _dump("fr", [page_xml(*page) for page in pages_of("fr")])
+    write_7z(folder / f"frwiki-{_KIND}.xml.7z", {f"frwiki-{_KIND}.xml": french}, _TIME)
     serbian = _dump("sr", [page_xml(*page) for page in pages_of("sr")], version="0.11")
-    _write(folder / f"srwiki-{_KIND}.xml.xz", lzma.compress(serbian.encode()))
-    _write(folder / f"eswiki-{_KIND}.xml", _dump("es", [_with_history(*p) for p in pages_of("es")], "0.3"))
+    write(folder / f"srwiki-{_KIND}.xml.xz", lzma.compress(serbian.encode()))
+    write(folder / f"eswiki-{_KIND}.xml", _dump("es", [_with_history(*p) for p in pages_of("es")], "0.3"))
     ukrainian = "\ufeff" + _dump("uk", [page_xml(*page) for page in pages_of("uk")])
-    _write(folder / f"ukwiki-{_KIND}.xml.bz2", bz2.compress(ukrainian.encode("utf-16-le")))
+    write(folder / f"ukwiki-{_KIND}.xml.bz2", bz2.compress(ukrainian.encode("utf-16-le")))
     for language in ("bg", "da", "fi", "hr"):
         dump = _dump(language, [page_xml(*page) for page in pages_of(language)])
-        _write(folder / f"{language}wiki-{_KIND}.xml.bz2", bz2.compress(dump.encode()))
+        write(folder / f"{language}wiki-{_KIND}.xml.bz2", bz2.compress(dump.encode()))
     italian = _dump("it", [page_xml(*page) for page in pages_of("it")])
     bomb = '<!DOCTYPE mediawiki [<!ENTITY a "aaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;">]>\n'
-    _write(folder / f"itwiki-{_KIND}.xml", italian)
-    _write(folder / f"itwiki-{_KIND}-entities.xml", bomb + italian)
+    write(folder / f"itwiki-{_KIND}.xml", italian)
+    write(folder / f"itwiki-{_KIND}-entities.xml", bomb + italian)
     polish = bz2.compress(_dump("pl", [page_xml(*page) for page in pages_of("pl")]).encode())
-    _write(folder / f"plwiki-{_KIND}.xml.bz2", polish[: len(polish) // 2])
-    _write(folder / f"rowiki-{_KIND}.xml.bz2", b"")
-    _write(folder / f"cswiki-{_KIND}.xml.7z", b"This is no archive.\n")
+    write(folder / f"plwiki-{_KIND}.xml.bz2", polish[: len(polish) // 2])
+    write(folder / f"rowiki-{_KIND}.xml.bz2", b"")
+    write(folder / f"cswiki-{_KIND}.xml.7z", b"This is no archive.\n")
 
 
 def pages_of(language: str) -> list[tuple[int, str, str]]:
@@ -171,33 +168,5 @@ def _with_history(number: int, title: str, wikitext: str) -> str:
     return f"  <page>\n    <title>{escape(title)}</title>\n    <id>{number}</id>\n{revisions}  </page>\n"
 
 
-def _archive(path: Path, dump: str) -> None:
-    """A 7z archive of one dump, with the mode and the time of every run."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as temporary, py7zr.SevenZipFile(path, "w") as archive:
-        member = Path(temporary) / path.stem
-        member.write_bytes(dump.encode())
-        member.chmod(_MODE)
-        os.utime(member, (_TIME, _TIME))
-        archive.write(member, member.name)
-
-
-def _write(path: Path, content: str | bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content.encode() if isinstance(content, str) else content)
-
-
-def main() -> None:
-    """Build, and say what was written."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("folder", nargs="?", type=Path, default=FOLDER)
-    folder = parser.parse_args().folder
-    build(folder)
-    files = [path for path in folder.rglob("*") if path.is_file()]
-    print(f"{len(files)} files, {sum(path.stat().st_size for path in files):,} bytes in {folder}")
-
-
 if __name__ == "__main__":
-    main()
+    build_by_command(build, FOLDER, __doc__)
