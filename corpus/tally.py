@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from corpus.schema import BAD_RECORD
 
-_FIRST_BYTES = 64
+FIRST_BYTES = 64  # of a bad record that are kept
 _MESSAGE_CHARS = 300
 _FLUSH_ROWS = 10_000
 
@@ -72,7 +72,7 @@ class Tally:
                 "stage": r.stage,
                 "reason": r.reason,
                 "message": r.message[:_MESSAGE_CHARS].encode("utf-8", "replace").decode(),
-                "first_bytes": r.first_bytes[:_FIRST_BYTES],
+                "first_bytes": r.first_bytes[:FIRST_BYTES],
             }
             for r in self._pending
         ]

@@ -22,10 +22,10 @@ from corpus.raw.inflate import is_plain, pieces
 from corpus.raw.members import Break, RecordStart
 from corpus.raw.ranges import byte_ranges
 from corpus.recipe import Limits
+from corpus.tally import FIRST_BYTES
 
 _ENDINGS = (".jsonl", ".ndjson", ".json")
 _BLOCK = 1 << 16
-_FIRST_BYTES = 64
 _BOM = b"\xef\xbb\xbf"
 # Nesting beyond which a line is bad: far below where Python's own limit lies, which depends on the caller.
 _NESTING = 256
@@ -72,7 +72,7 @@ def read_lines(file: IO[bytes], limits: Limits) -> Iterator[Line | Damage]:
         data = b"".join(held)
         if too_large:
             message = f"a line of more than {limits.record_bytes} bytes"
-            yield Damage(start, "record_too_large", message, data[:_FIRST_BYTES], True)
+            yield Damage(start, "record_too_large", message, data[:FIRST_BYTES], True)
         elif data.strip():
             yield Line(start, data.removeprefix(_BOM).removesuffix(b"\r"))
         held.clear()
@@ -97,7 +97,7 @@ def read_lines(file: IO[bytes], limits: Limits) -> Iterator[Line | Damage]:
             stop = len(data) if end < 0 else end
             size += stop - at
             if size > limits.record_bytes and not too_large:
-                held[:] = [b"".join([*held, data[at : at + _FIRST_BYTES]])[:_FIRST_BYTES]]
+                held[:] = [b"".join([*held, data[at : at + FIRST_BYTES]])[:FIRST_BYTES]]
                 too_large = True
             elif not too_large:
                 held.append(data[at:stop])

@@ -14,8 +14,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import IO
 
+from corpus.tally import FIRST_BYTES
+
 _RAW_BLOCK = 16 << 10  # small, as zlib copies what it has not used at the end of every member
-_FIRST_BYTES = 64
 # Bytes read again in search of a member inside a damaged one, before the search only goes forward: a file
 # made of overlapping false members would else be inflated once for each of them.
 _REREAD_BYTES = 256 << 20
@@ -84,7 +85,7 @@ class Members(ABC):
         """The pieces of all members, and the breaks between them."""
         while self._fill(len(self.magic)):
             member = self._next
-            first_bytes = self._raw[:_FIRST_BYTES]
+            first_bytes = self._raw[:FIRST_BYTES]
             if not self._is_member():
                 yield Break("garbage", "bytes between members", member, False, first_bytes)
                 self._search(member + 1)

@@ -12,13 +12,13 @@ from collections.abc import Iterator
 from typing import IO, Any, Literal
 
 from corpus.raw.damage import Unreadable
+from corpus.tally import FIRST_BYTES
 
 BZ2_MAGIC = b"BZh"
 XZ_MAGIC = b"\xfd7zXZ\x00"
 _RAW_BLOCK = 256 << 10
 _PIECE = 1 << 20
 _XZ_MEMORY = 128 << 20  # xz -9 takes 65 MiB
-_FIRST_BYTES = 64
 
 Kind = Literal["bz2", "xz"]
 
@@ -65,7 +65,7 @@ class Stream:
             raw = b""
             if decompressor.needs_input:
                 raw, self._head = self._head or self._file.read(_RAW_BLOCK), b""
-                self.first_bytes = self.first_bytes or raw[:_FIRST_BYTES]
+                self.first_bytes = self.first_bytes or raw[:FIRST_BYTES]
                 if not raw:
                     message = f"the file ends {self.used} bytes into a stream"
                     raise Unreadable(f"truncated_{self._kind}", message)

@@ -18,6 +18,7 @@ from corpus.raw.damage import Unreadable
 from corpus.raw.inflate import pieces
 from corpus.raw.members import Break, RecordStart, size_of
 from corpus.recipe import Limits
+from corpus.tally import FIRST_BYTES
 
 _TEXT_ENDINGS = (".txt", ".text")
 _ANY = RecordStart(1, lambda head: True)
@@ -26,7 +27,6 @@ _ZIP_END = struct.Struct("<4s4H2LH")
 _ZIP_END_MARK = b"PK\x05\x06"
 _ZIP_COMMENT_MAX = 0xFFFF
 _ENCRYPTED = 1
-_FIRST_BYTES = 64
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def read_text(file: IO[bytes], name: str, limits: Limits) -> Text | Bad:
             return Bad(piece.offset, Unreadable(piece.reason, piece.message), piece.first_bytes)
         size += len(piece.data)
         if size > limits.record_bytes:
-            first = b"".join([*blocks, piece.data])[:_FIRST_BYTES]
+            first = b"".join([*blocks, piece.data])[:FIRST_BYTES]
             return Bad(0, Unreadable("record_too_large", f"more than {limits.record_bytes} bytes"), first)
         blocks.append(piece.data)
     return Text(stem(name), name, 0, b"".join(blocks))
@@ -145,4 +145,4 @@ def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, limits: Limi
 
 def _first(file: IO[bytes]) -> bytes:
     file.seek(0)
-    return file.read(_FIRST_BYTES)
+    return file.read(FIRST_BYTES)

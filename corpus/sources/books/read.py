@@ -33,10 +33,9 @@ from corpus.sources.books.collections import Row, read_json, read_parquet
 from corpus.sources.books.encoding import decode
 from corpus.sources.books.files import Bad, Skipped, Text, is_text, read_text, read_zip
 from corpus.sources.books.header import declared_encoding, language_code
-from corpus.tally import BadRecord, Tally
+from corpus.tally import FIRST_BYTES, BadRecord, Tally
 
 _HEAD_BYTES = 1 << 16  # in which a file declares its encoding
-_FIRST_BYTES = 64
 
 
 def read(part: FileRange, context: ReadContext, tally: Tally) -> Iterator[pa.RecordBatch]:
@@ -116,5 +115,5 @@ def _string(value: Any) -> str | None:
 
 
 def _count_bad(tally: Tally, name: str, bad: Bad) -> None:
-    error, first = bad.error, bad.first_bytes[:_FIRST_BYTES]
+    error, first = bad.error, bad.first_bytes[:FIRST_BYTES]
     tally.bad(BadRecord(NAME, name, bad.offset, "read", error.reason, error.message, first))

@@ -21,10 +21,10 @@ from corpus.raw.damage import Damage, Unreadable
 from corpus.raw.inflate import is_plain, pieces
 from corpus.raw.members import Break, RecordStart, size_of
 from corpus.recipe import Limits
+from corpus.tally import FIRST_BYTES
 
 _NEWLINES = re.compile(rb"[\r\n]+")
 _LENGTH_DIGITS = 18
-_FIRST_BYTES = 64
 
 
 class Unframed(Unreadable):
@@ -97,7 +97,7 @@ class Framer(ABC):
     def _next(self) -> Record | Damage:
         """The record at the current position, or the damage there; then go to where the next one begins."""
         offset = self._offset()
-        first_bytes = self._window[self._pos : self._pos + _FIRST_BYTES]
+        first_bytes = self._window[self._pos : self._pos + FIRST_BYTES]
         try:
             return self._record(offset)
         except Unreadable as error:

@@ -29,7 +29,7 @@ from corpus.schema import PAGE
 from corpus.sources.commoncrawl.framing import Record
 from corpus.sources.commoncrawl.http_response import decode_payload, parse_response
 from corpus.sources.commoncrawl.warc import read_records
-from corpus.tally import BadRecord, Tally
+from corpus.tally import FIRST_BYTES, BadRecord, Tally
 
 SOURCE = "commoncrawl"
 
@@ -38,7 +38,6 @@ _NO_PAGE = frozenset({"warcinfo", "request", "metadata", "revisit", "resource", 
 _HTML = frozenset({"text/html", "application/xhtml+xml"})
 _PLAIN = "text/plain"
 _OK = 200
-_FIRST_BYTES = 64
 
 # One page, in the order of PAGE; the text as UTF-8.
 _Row = tuple[str | None, str | None, str | None, str | None, str | None, bytes, str, int]
@@ -191,7 +190,7 @@ def _count_bad(
     tally: Tally, source: str, name: str, offset: int, reason: str, message: str, first_bytes: bytes
 ) -> None:
     tally.count("in")
-    tally.bad(BadRecord(source, name, offset, "read", reason, message, first_bytes[:_FIRST_BYTES]))
+    tally.bad(BadRecord(source, name, offset, "read", reason, message, first_bytes[:FIRST_BYTES]))
 
 
 def _batch(rows: list[_Row]) -> pa.RecordBatch:

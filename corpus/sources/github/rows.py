@@ -23,9 +23,9 @@ from corpus.raw.json_lines import Line, decode, is_lines, read_range
 from corpus.raw.parquet_rows import is_parquet, open_parquet
 from corpus.recipe import Limits
 from corpus.tables import read_table
+from corpus.tally import FIRST_BYTES
 
 _BATCH_ROWS = 16  # each may be as large as a record may be
-_FIRST_BYTES = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ def _json_row(line: Line) -> Row | Damage:
     try:
         found = decode(decoder, line.data)
     except Unreadable as error:
-        return Damage(line.offset, error.reason, error.message, line.data[:_FIRST_BYTES], True)
+        return Damage(line.offset, error.reason, error.message, line.data[:FIRST_BYTES], True)
     values = {}
     for ours, names in holders:
         for name in names:
@@ -154,12 +154,12 @@ def _bounded(row: Row, limits: Limits) -> Row | Damage:
     content = row.values.get("content", b"")
     if isinstance(content, bytes) and len(content) > limits.record_bytes:
         message = f"{len(content)} bytes"
-        return Damage(row.offset, "record_too_large", message, content[:_FIRST_BYTES], True)
+        return Damage(row.offset, "record_too_large", message, content[:FIRST_BYTES], True)
     decoded = dict(row.values)
     for name, value in row.values.items():
         if name != "content" and isinstance(value, bytes):
             try:
                 decoded[name] = value.decode("utf-8")
             except UnicodeDecodeError as error:
-                return Damage(row.offset, "invalid_utf8", f"{name}: {error}", value[:_FIRST_BYTES], True)
+                return Damage(row.offset, "invalid_utf8", f"{name}: {error}", value[:FIRST_BYTES], True)
     return Row(row.offset, decoded)

@@ -46,7 +46,7 @@ from corpus.kernels.xml_rows import (
 from corpus.kernels.xml_texts import Decoder
 from corpus.raw.damage import Unreadable
 from corpus.sources.stackexchange.stream import blocks, is_plain
-from corpus.tally import BadRecord, Tally
+from corpus.tally import FIRST_BYTES, BadRecord, Tally
 
 NAME = "stackexchange"
 QUESTION, ANSWER = 1, 2
@@ -78,7 +78,6 @@ _OTHER_TYPES = {
 }
 _TIME = r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?$"
 _LACKING = ("missing_attribute", "Id, PostTypeId, Score, or of an answer ParentId, is missing")
-_FIRST_BYTES = 64
 
 
 def read_posts(part: FileRange, context: ReadContext, tally: Tally) -> Iterator[pa.RecordBatch]:
@@ -107,7 +106,7 @@ class _Reader:
             try:
                 block = next(stream, b"")
             except Unreadable as error:
-                self._bad(0, error.reason, error.message, buffer[:_FIRST_BYTES])
+                self._bad(0, error.reason, error.message, buffer[:FIRST_BYTES])
                 return
             final = not block
             if final and not buffer and self._base == 0:
@@ -121,7 +120,7 @@ class _Reader:
             if rows.beyond:
                 return
             if len(buffer) > self._limits.record_bytes:
-                self._bad(0, *self._too_long, buffer[:_FIRST_BYTES])
+                self._bad(0, *self._too_long, buffer[:FIRST_BYTES])
                 buffer, lost, self._base = buffer[1:], True, self._base + 1
         if not lost and not ended:
             self._bad(0, "truncated_file", "it does not end with </posts>", b"")
@@ -148,7 +147,7 @@ class _Reader:
         against |= {int(chosen[i]): values.REASONS[int(why[i])] for i in np.flatnonzero(why)}
         for i, (reason, message) in sorted(against.items()):
             start = int(rows.start[i])
-            self._bad(start, reason, message, buffer[start : start + _FIRST_BYTES])
+            self._bad(start, reason, message, buffer[start : start + FIRST_BYTES])
         if why.any():
             batch = batch.filter(pa.array(why == values.GOOD))
         self._tally.count("in", batch.num_rows)

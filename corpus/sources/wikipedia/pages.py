@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from xml.parsers import expat
 
 from corpus.sources.wikipedia.streams import Chunk, Cut
+from corpus.tally import FIRST_BYTES
 
 _START = b"<page>"
 _END = b"</page>"
@@ -24,7 +25,6 @@ _FRAME = re.compile(
     rb"(?:\s+|\xef\xbb\xbf|<\?xml[^>]*>|</?mediawiki[^>]*>|<siteinfo>.*?</siteinfo>|<!--.*?-->|<logitem>.*?</logitem>)*",
     re.DOTALL,
 )
-_FIRST_BYTES = 64
 _GAP = 1 << 20  # of what stands between pages no more is looked at
 _DEPTH = 32
 _TEXT_BUFFER = 1 << 20
@@ -91,7 +91,7 @@ class _Pager:
             if own_gap:
                 at = _end_of_frame(gap)
                 if gap[at:].strip():
-                    rest = gap[at : at + _FIRST_BYTES]
+                    rest = gap[at : at + FIRST_BYTES]
                     yield Unreadable(gap_offset, "garbage", "text that is of no page", rest)
             if not found:
                 if self._cut is None:
@@ -131,7 +131,7 @@ class _Pager:
         """Of a long gap the beginning, and the very end."""
         dropped += data
         if len(dropped) > _GAP:
-            del dropped[_GAP - _FIRST_BYTES : -_FIRST_BYTES]
+            del dropped[_GAP - FIRST_BYTES : -FIRST_BYTES]
 
     def _page(self, offset: int) -> Page | Unreadable:
         """The page at whose start what is held begins."""
@@ -157,7 +157,7 @@ class _Pager:
         return parse_page(self._drop(end), offset)
 
     def _broken(self, offset: int, end: int, reason: str, message: str) -> Unreadable:
-        return Unreadable(offset, reason, message, self._drop(end)[:_FIRST_BYTES])
+        return Unreadable(offset, reason, message, self._drop(end)[:FIRST_BYTES])
 
     def _too_large(self, offset: int) -> Unreadable:
         """Pass over a page without holding it."""
@@ -226,9 +226,9 @@ def parse_page(xml: bytes, offset: int) -> Page | Unreadable:
     try:
         return reader.read(xml, offset)
     except expat.ExpatError as error:
-        return Unreadable(offset, "bad_xml", str(error), xml[:_FIRST_BYTES])
+        return Unreadable(offset, "bad_xml", str(error), xml[:FIRST_BYTES])
     except _TooDeep:
-        return Unreadable(offset, "xml_nesting", f"elements {_DEPTH} deep", xml[:_FIRST_BYTES])
+        return Unreadable(offset, "xml_nesting", f"elements {_DEPTH} deep", xml[:FIRST_BYTES])
 
 
 class _TooDeep(Exception):

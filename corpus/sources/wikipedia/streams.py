@@ -24,6 +24,7 @@ from corpus.raw.damage import Unreadable
 from corpus.raw.members import Break, RecordStart
 from corpus.raw.streams import BZ2_MAGIC, XZ_MAGIC, Stream, all_pieces
 from corpus.recipe import Limits
+from corpus.tally import FIRST_BYTES
 
 _RAW_BLOCK = 256 << 10
 # A stream's header and the start of its first block, or of its end where it is empty.
@@ -31,7 +32,6 @@ _BZ2_STREAM = re.compile(rb"BZh[1-9](?:1AY&SY|\x17rE8P\x90)")
 _BZ2_MAGIC_BYTES = 10
 _ENCODING = re.compile(rb"""<\?xml[^>]{0,100}?encoding\s*=\s*["']([A-Za-z0-9._-]{1,40})["']""")
 _BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
-_FIRST_BYTES = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +140,7 @@ def _bz2_streams(file: IO[bytes], part: FileRange, ratio: int) -> Iterator[Chunk
             at = following
         else:
             file.seek(following)
-            yield Cut(following, own, "garbage", "bytes between streams", file.read(_FIRST_BYTES))
+            yield Cut(following, own, "garbage", "bytes between streams", file.read(FIRST_BYTES))
             at = _next_stream(file, following + 1, part.file.size)
 
 
@@ -212,7 +212,7 @@ def _as_utf8(items: Iterator[Chunk | Cut], part: FileRange) -> Iterator[Chunk | 
     try:
         decoder = codecs.getincrementaldecoder(encoding)()
     except LookupError:
-        yield Cut(0, True, "unknown_encoding", f"encoding {encoding}", first.data[:_FIRST_BYTES])
+        yield Cut(0, True, "unknown_encoding", f"encoding {encoding}", first.data[:FIRST_BYTES])
         return
     given = 0
     item: Chunk | Cut | None = first
@@ -229,7 +229,7 @@ def _as_utf8(items: Iterator[Chunk | Cut], part: FileRange) -> Iterator[Chunk | 
                     True,
                     "bad_encoding",
                     str(error),
-                    item.data[error.start : error.start + _FIRST_BYTES],
+                    item.data[error.start : error.start + FIRST_BYTES],
                 )
                 return
             data = _ENCODING.sub(b'<?xml version="1.0"', data, count=1) if given == 0 else data
@@ -243,7 +243,7 @@ def _encoding(head: bytes) -> str | None:
     for bom, name in _BOMS:
         if head.startswith(bom):
             return name
-    start = head[:_FIRST_BYTES].lstrip(b" \t\r\n")
+    start = head[:FIRST_BYTES].lstrip(b" \t\r\n")
     if start.startswith(b"<\0"):
         return "utf-16-le"
     if b"\0<" in start[:8]:
