@@ -56,7 +56,7 @@ def shares(mixture: Mixture, unique_tokens: Mapping[str, int]) -> dict[str, Shar
             epochs than the cap.
     """
     total = sum(mixture.weights.values())
-    if abs(total - 1) > 1e-6:
+    if not abs(total - 1) <= 1e-6:  # nor is one that is not a number
         raise UserError(f"the weights of [mixture] sum to {total:g}, not to 1")
     problems = [f"weight {w:g} of {name} is negative" for name, w in mixture.weights.items() if w < 0]
     wanted = _apportioned({n: w for n, w in mixture.weights.items() if w > 0}, mixture.tokens)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
-from corpus import recipe
+from corpus import recipe, storage
 from corpus.errors import CorruptPartError, UserError
 from corpus.finished import read_runs
 from corpus.registry import BUILDS, SOURCES
@@ -48,11 +47,10 @@ def _train(args: argparse.Namespace) -> int:
     if chosen.mixture is None:
         raise UserError(f"recipe {chosen.name} has no block [mixture], whose weights the sample follows")
     runs = read_runs(args.runs, [*SOURCES, *BUILDS])
-    output = Path(args.output)
-    sample = train(runs, chosen.mixture.weights, chosen.tokenizer, output)
+    sample = train(runs, chosen.mixture.weights, chosen.tokenizer, args.output)
     for source, size in sample.bytes.items():
         print(f"{source:<16}{sample.lines[source]:>12,} lines{size:>16,} bytes")
-    print(f"{output / MODEL}: {chosen.tokenizer.vocab_size:,} pieces")
+    print(f"{storage.join(args.output, MODEL)}: {chosen.tokenizer.vocab_size:,} pieces")
     return 0
 
 

@@ -112,7 +112,7 @@ def read_draws(path: str, size: int, shard: int) -> tuple[Draws, Tokens]:
     except (struct.error, ValueError, OSError) as error:
         raise CorruptPartError(f"{path} is damaged ({error}); delete it and run again") from error
     rows = int(entry["rows"])
-    if rows and xxhash.xxh3_64_intdigest(data) != entry["checksum"]:
+    if (rows or data or entry["bytes"]) and xxhash.xxh3_64_intdigest(data) != entry["checksum"]:
         raise CorruptPartError(f"{path} is damaged: the block of shard {shard} does not match its checksum")
     draws = np.frombuffer(data, DRAW, rows)
     return draws, np.frombuffer(data, TOKEN, offset=rows * DRAW.itemsize)

@@ -22,6 +22,7 @@ Ids = npt.NDArray[np.uint16]
 
 _CHUNK_BYTES = 1 << 20
 _CACHED_SEGMENTS = 1 << 18
+_FIRST_SCRATCH, _LARGEST_KEPT = 1 << 10, 1 << 20  # bytes of a segment
 
 
 class Encoded(NamedTuple):
@@ -58,7 +59,7 @@ class Encoder:
         except model.UnsupportedModelError:
             self.exact_kernel = False
         self._cache = bpe_kernel.new_cache(cached_segments)
-        self._scratch = bpe_kernel.new_scratch(1 << 10)
+        self._scratch = bpe_kernel.new_scratch(_FIRST_SCRATCH)
 
     def encode(self, text: pa.StringArray) -> Encoded:
         """The ids of n documents, without beginning or end marks; none of a null or empty one."""
@@ -79,6 +80,8 @@ class Encoder:
             ends.append(found.ends + written)
             written += len(found.ids)
             start = stop
+        if len(self._scratch.symbol) > _LARGEST_KEPT:
+            self._scratch = bpe_kernel.new_scratch(_FIRST_SCRATCH)
         return Encoded(
             np.concatenate([np.empty(0, np.uint16), *parts]), np.concatenate([np.empty(0, np.int64), *ends])
         )

@@ -11,6 +11,7 @@ it would pass over without a word, are cut, at a space where there is one.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -72,7 +73,7 @@ class Sample:
 
 
 def train(
-    runs: Sequence[FinishedRun], weights: Mapping[str, float], settings: Tokenizer, output: Path
+    runs: Sequence[FinishedRun], weights: Mapping[str, float], settings: Tokenizer, output: str
 ) -> Sample:
     """Train a tokenizer.
 
@@ -80,7 +81,7 @@ def train(
         runs: whose documents are sampled.
         weights: of their sources; a source without one gives nothing.
         settings: the recipe's block.
-        output: folder for the model and its manifest.
+        output: folder or address for the model and its manifest.
 
     Raises:
         UserError: there is nothing to train on, or too little for so many pieces.
@@ -107,17 +108,16 @@ def train(
                 f"SentencePiece made no model of {settings.vocab_size:,} pieces from "
                 f"{sum(sample.bytes.values()):,} bytes: {error}; more text, or a smaller tokenizer.vocab_size"
             ) from error
-        with storage.write(str(output / MODEL)) as f:
-            f.write(model.getvalue())
+        storage.write_bytes(storage.join(output, MODEL), model.getvalue())
         manifest = {
             "runs": [[run.name, run.sha256] for run in runs],
             "weights": dict(sorted(weights.items())),
             "settings": SETTINGS | {"vocab_size": settings.vocab_size, "seed": settings.seed},
             "sample": {"bytes": sample.bytes, "lines": sample.lines, "sha256": file_sha256(path)},
-            "model_sha256": file_sha256(output / MODEL),
+            "model_sha256": hashlib.sha256(model.getvalue()).hexdigest(),
             "sentencepiece": version("sentencepiece"),
         }
-    write_json(str(output), MANIFEST, manifest)
+    write_json(output, MANIFEST, manifest)
     return sample
 
 

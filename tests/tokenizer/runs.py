@@ -57,17 +57,17 @@ def write_run(
 
 
 def tokens_here(
-    root: Path, runs: Sequence[FinishedRun], model: Path, part_bytes: int = 1 << 20
+    root: Path | str, runs: Sequence[FinishedRun], model: Path, part_bytes: int = 1 << 20
 ) -> dict[str, dict[str, int]]:
     """Tokenize runs in this process, without an engine; returns the counters of each source."""
     data = model.read_bytes()
-    storage.write_bytes(str(root / tokenized.MODEL), data)
+    storage.write_bytes(storage.join(str(root), tokenized.MODEL), data)
     job = TokenizeJob(str(root), tuple(runs), tokenized.sha256_of(data), part_bytes)
     _stages(job)
     return tokenized.finish(job)
 
 
-def mix_here(root: Path, tokens: Path, mixture: Mixture) -> dict[str, dict[str, float]]:
+def mix_here(root: Path | str, tokens: Path | str, mixture: Mixture) -> dict[str, dict[str, float]]:
     """Draw a mixture in this process, without an engine; returns the table of its sources."""
     job = mix.prepare(str(root), str(tokens), mixture)
     _stages(job)

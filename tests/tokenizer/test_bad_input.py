@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from corpus.errors import CorruptPartError, UserError
+from corpus.mixture import shares
 from corpus.settings.mixture import Mixture
 from tests.pipelines.conftest import ROOT
 from tests.tokenizer.conftest import train
@@ -176,3 +177,10 @@ def test_a_line_without_a_place_to_cut_is_encoded_whole(model: Path) -> None:
         found = encoder.encode(pa.array([text]))
         assert encoder.processor.decode(found.ids.tolist()) == text
     assert time.process_time() - start < 20
+
+
+@pytest.mark.parametrize("weight", [float("nan"), float("inf"), -0.5])
+def test_a_weight_that_is_none_is_refused(weight: float) -> None:
+    weights = {"books": weight, "github": 1.0 if weight != -0.5 else 1.5}
+    with pytest.raises(UserError, match=r"sum to (nan|inf), not to 1|weight -0\.5 of books is negative"):
+        shares(mixture(weights), {"books": 5, "github": 5_000})

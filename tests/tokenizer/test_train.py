@@ -74,7 +74,7 @@ def runs(texts: list[str], tmp_path_factory: pytest.TempPathFactory) -> tuple[Fi
 @pytest.fixture(scope="module")
 def trained(runs: tuple[FinishedRun, ...], tmp_path_factory: pytest.TempPathFactory) -> Path:
     output = tmp_path_factory.mktemp("tokenizer")
-    train(runs, WEIGHTS, SMALL, output)
+    train(runs, WEIGHTS, SMALL, str(output))
     return output
 
 
@@ -227,7 +227,7 @@ def test_a_source_without_a_weight_gives_nothing(runs: tuple[FinishedRun, ...], 
 def test_training_again_gives_the_same_bytes_and_hashes(
     runs: tuple[FinishedRun, ...], trained: Path, tmp_path: Path
 ) -> None:
-    sample = train(runs, WEIGHTS, SMALL, tmp_path)
+    sample = train(runs, WEIGHTS, SMALL, str(tmp_path))
     for name in (MODEL, MANIFEST):
         assert (tmp_path / name).read_bytes() == (trained / name).read_bytes()
     manifest = json.loads((trained / MANIFEST).read_bytes())
@@ -246,13 +246,13 @@ def test_training_again_gives_the_same_bytes_and_hashes(
 def test_too_little_text_is_a_clear_error(runs: tuple[FinishedRun, ...], tmp_path: Path) -> None:
     few = write_run(tmp_path / "few", "books", ["only a few words"])
     with pytest.raises(UserError, match=r"no model of 1,200 pieces from 16 bytes.*more text, or a smaller"):
-        train([few], WEIGHTS, SMALL, tmp_path / "out")
+        train([few], WEIGHTS, SMALL, str(tmp_path / "out"))
     empty = write_run(tmp_path / "empty", "books", ["", "\n\n", "\0"])
     held_out = write_run(tmp_path / "held", "github", ["def f(): pass"], held_out=[0])
     nothing = write_run(tmp_path / "nothing", "wikipedia", [])
     for some in ([empty], [held_out], [nothing], [empty, held_out, nothing]):
         with pytest.raises(UserError, match="no text of a source with a weight"):
-            train(some, WEIGHTS, SMALL, tmp_path / "out")
+            train(some, WEIGHTS, SMALL, str(tmp_path / "out"))
     with pytest.raises(UserError, match="no text of a source with a weight"):
-        train(runs, {"arxiv": 1.0}, SMALL, tmp_path / "out")
+        train(runs, {"arxiv": 1.0}, SMALL, str(tmp_path / "out"))
     assert not (tmp_path / "out").exists()
