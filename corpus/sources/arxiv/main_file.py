@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from corpus.sources.arxiv.structure import find_file
+from corpus.sources.arxiv.inputs import find_file
 from corpus.sources.arxiv.tables import names
 
 _CLASS = re.compile(r"\\document(?:class|style)(?![A-Za-z@])")

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from corpus.settings.arxiv import ArXiv
-from corpus.sources.arxiv import choices, conditionals, definitions, structure
+from corpus.sources.arxiv import choices, conditionals, definitions, inputs, structure
 from corpus.sources.arxiv.comments import remove_comments
 from corpus.sources.arxiv.encoding import declared_codec, decode
 from corpus.sources.arxiv.expand import Expander
@@ -22,7 +22,11 @@ from corpus.sources.arxiv.raw import verbatim_environments
 from corpus.sources.arxiv.result import Result
 from corpus.sources.arxiv.stream import WRITTEN, Stream, joined
 
-COMMANDS = {**structure.COMMANDS, **definitions.COMMANDS, **conditionals.COMMANDS, **choices.COMMANDS}
+COMMANDS = {
+    name: command
+    for room in (structure, inputs, definitions, conditionals, choices)
+    for name, command in room.COMMANDS.items()
+}
 _EMPTY_LINES = re.compile(r"\n{3,}")
 _TITLE = re.compile(r"\\title(?![A-Za-z@])[ \t]*(?:\[[^\]]{0,400}\])?\s*(?=\{)")
 _ABSTRACT_COMMAND = re.compile(r"\\abstract(?![A-Za-z@])\s*(?=\{)")
