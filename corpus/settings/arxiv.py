@@ -14,6 +14,9 @@ from pydantic.dataclasses import dataclass
 
 from corpus.settings import STRICT
 
+# What decisions alone look at.
+THRESHOLDS = frozenset({"max_tokens", "max_tokens_per_character"})
+
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)
 class ArXiv:

@@ -13,6 +13,9 @@ from pydantic.dataclasses import dataclass
 
 from corpus.settings import STRICT
 
+# What decisions alone look at.
+THRESHOLDS = frozenset({"min_characters", "min_alphabetic_words", "copyrighted", "overlap"})
+
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)
 class Columns:

@@ -22,7 +22,8 @@ from corpus.settings.cross import HostSource
 LINE_MIN_WORDS = {"tfds": 5, "paper": 3}
 MIN_SENTENCES = {"tfds": 3, "paper": 5}
 
-THRESHOLDS = ("min_english", "max_bad_words", "splits", "drop_hosts_of")
+# What decisions alone look at.
+THRESHOLDS = frozenset({"min_english", "max_bad_words", "splits", "drop_hosts_of"})
 
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)

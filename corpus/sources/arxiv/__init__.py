@@ -5,7 +5,7 @@ from __future__ import annotations
 from corpus.build.line import usual_stages
 from corpus.build.source import BuildSource, Unique
 from corpus.rules import Check
-from corpus.settings.arxiv import ArXiv
+from corpus.settings.arxiv import THRESHOLDS, ArXiv
 from corpus.sources.arxiv.read import FIELDS, NAME, read
 
 
@@ -47,5 +47,5 @@ SOURCE = BuildSource(
     stages=usual_stages,
     unique=unique,
     assets=used_assets,
-    thresholds=frozenset({"max_tokens", "max_tokens_per_character"}),
+    thresholds=THRESHOLDS,
 )

@@ -21,8 +21,8 @@ from corpus.build.source import FileRange, ReadContext
 from corpus.raw.damage import Unreadable
 from corpus.schema import document_id
 from corpus.settings.arxiv import ArXiv
+from corpus.sources.arxiv.byte_source import FileSource, Source
 from corpus.sources.arxiv.paper import Paper, read_paper
-from corpus.sources.arxiv.sources import FileSource, Source
 from corpus.sources.arxiv.submission import Identity, Skipped, identity, read_submission
 from corpus.sources.arxiv.tar import BLOCK, Member, Tar, is_header
 from corpus.tally import BadRecord, Tally

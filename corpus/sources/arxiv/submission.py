@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from corpus.raw.damage import Unreadable
 from corpus.recipe import Limits
 from corpus.settings.arxiv import ArXiv
-from corpus.sources.arxiv.sources import GzipSource, Source
+from corpus.sources.arxiv.byte_source import GzipSource, Source
 from corpus.sources.arxiv.tar import BLOCK, Tar, is_header
 
 _NEW_ID = re.compile(r"(\d{2})(0[1-9]|1[0-2])\.(\d{4,5})(?:v(\d{1,4}))?")

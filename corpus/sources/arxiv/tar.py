@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from corpus.raw.damage import Unreadable
-from corpus.sources.arxiv.sources import Source
+from corpus.sources.arxiv.byte_source import Source
 
 BLOCK = 512
 _EXTENDED_BYTES = 1 << 20  # of a long name or a pax header; longer ones are passed over

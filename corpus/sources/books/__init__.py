@@ -15,7 +15,7 @@ from corpus.build.source import BuildSource, Unique
 from corpus.inputs import InputFile
 from corpus.raw.parquet_rows import is_parquet
 from corpus.rules import Check
-from corpus.settings.books import Books
+from corpus.settings.books import THRESHOLDS, Books
 from corpus.sources.books import near_duplicates
 from corpus.sources.books.book import FIELDS, NAME, PREFERENCE
 from corpus.sources.books.collections import check_columns, cut
@@ -74,6 +74,6 @@ SOURCE = BuildSource(
     stages=stages,
     unique=unique,
     cut=cut,
-    thresholds=frozenset({"min_characters", "min_alphabetic_words", "copyrighted", "overlap"}),
+    thresholds=THRESHOLDS,
     check_input=check_input,
 )

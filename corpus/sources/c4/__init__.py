@@ -89,6 +89,6 @@ SOURCE = BuildSource(
     stages=stages,
     unique=unique,
     assets=used_assets,
-    thresholds=frozenset(THRESHOLDS),
+    thresholds=THRESHOLDS,
     check_input=check_input,
 )

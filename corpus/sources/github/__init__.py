@@ -94,6 +94,6 @@ SOURCE = BuildSource(
     unique=unique,
     cut=cut,
     assets=used_assets,
-    thresholds=frozenset(THRESHOLDS),
+    thresholds=THRESHOLDS,
     check_input=check_input,
 )

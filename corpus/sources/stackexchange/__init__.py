@@ -14,7 +14,7 @@ from corpus.errors import UserError
 from corpus.inputs import InputFile
 from corpus.raw.ranges import byte_ranges
 from corpus.rules import Check
-from corpus.settings.stackexchange import StackExchange
+from corpus.settings.stackexchange import THRESHOLDS, StackExchange
 from corpus.sources.stackexchange.join import ANSWERS, FIELDS
 from corpus.sources.stackexchange.posts import NAME
 from corpus.sources.stackexchange.sites import holds_posts, site_of
@@ -60,6 +60,6 @@ SOURCE = BuildSource(
     checks=checks,
     stages=stages,
     cut=cut,
-    thresholds=frozenset({"unanswered"}),
+    thresholds=THRESHOLDS,
     check_input=check_input,
 )

@@ -22,7 +22,7 @@ from corpus.sample import ROOT
 from corpus.schema import document_id
 from corpus.settings.arxiv import ArXiv
 from corpus.sources.arxiv import SOURCE
-from corpus.sources.arxiv.sources import FileSource
+from corpus.sources.arxiv.byte_source import FileSource
 from corpus.sources.arxiv.submission import Identity, identity
 from corpus.sources.arxiv.tar import Tar
 from corpus.tally import Tally
