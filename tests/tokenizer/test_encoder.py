@@ -48,6 +48,25 @@ def expected(encoder: Encoder, texts: list[str | None]) -> list[list[int]]:
 @given(texts=st.lists(TEXTS | st.none(), max_size=5))
 def test_ids_are_those_of_sentencepiece(encoder: Encoder, texts: list[str | None]) -> None:
     assert rows(encoder, texts) == expected(encoder, texts)
+    assert rows(encoder, texts) == expected(encoder, texts)  # of what is remembered now
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    segments=st.lists(
+        st.text(st.sampled_from("aetheinor\0\x01é字🙂\u0301"), min_size=1, max_size=18)
+        | st.sampled_from(
+            ["\0", "\0\0", "a\0", "🙂🙂🙂", "🙂🙂🙂🙂", "é" * 7, "é" * 8, "the" * 5, "x" * 15, "x" * 16]
+        ),
+        max_size=30,
+    )
+)
+def test_segments_about_as_long_as_a_row_of_the_cache(model: Path, segments: list[str]) -> None:
+    """Up to 15 bytes and 8 ids lie in one; each is met cold, warm and in a cache of a few rows."""
+    text = " ".join([*segments, *segments])
+    for encoder in (Encoder(model), Encoder(model, cached_segments=8)):
+        for _ in range(2):
+            assert rows(encoder, [text]) == expected(encoder, [text])
 
 
 @pytest.mark.parametrize(
