@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from tests.pipelines import across
+
 ROOT = Path(__file__).parents[2]
 COMMAND = (sys.executable, "-m", "pipelines")
 # What may differ between equal runs: times, hosts, absolute paths.
@@ -40,4 +42,18 @@ def sample_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The built-in sample, run straight through; not to be changed."""
     output = tmp_path_factory.mktemp("sample") / "run"
     llama_corpus("crawl-filter", "--output", output)
+    return output
+
+
+@pytest.fixture(scope="session")
+def planted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Runs and evaluations that are planted in them (`across.plant`); not to be changed."""
+    return across.plant(tmp_path_factory.mktemp("planted"))
+
+
+@pytest.fixture(scope="session")
+def cleaned(planted: Path) -> Path:
+    """What decontamination makes of them; not to be changed."""
+    runs, output = (planted / "github", planted / "c4"), planted / "out"
+    across.call("decontaminate", *runs, "--evaluations", planted / "evals", "--remove", "--output", output)
     return output
