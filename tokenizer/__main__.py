@@ -14,7 +14,9 @@ from tokenizer.train import MODEL, train
 _EPILOG = """examples:
   python -m tokenizer train runs/sample/commoncrawl runs/sample/wikipedia --output runs/sample/tokenizer
       by the sample recipe's mixture and size
-  python -m tokenizer train runs/*/ --recipe llama1 --output tokenizer"""
+  python -m tokenizer train runs/*/ --recipe llama1 --output tokenizer
+
+The sample of text (tokenizer.sample_bytes of the recipe) goes to the folder for temporary files, $TMPDIR."""
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -128,7 +128,7 @@ def write_sample(
     present = dict.fromkeys(run.source for run in runs)
     total = sum(weights.get(source, 0.0) for source in present)
     found = Sample({}, {})
-    with open(path, "wb") as f:
+    with storage.write(str(path)) as f:  # which says so when the disk is full
         for source in present:
             if not weights.get(source):
                 continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import signal
 import subprocess
@@ -231,3 +232,18 @@ def test_a_full_disk_is_named_and_nothing_is_lost(share: float, folder: Path, tm
         ).read_bytes() == path.read_bytes()
     assert not list((tmp_path / "out.before").rglob("*.tmp"))
     assert not (tmp_path / "out.before" / "manifest.json").exists()
+
+
+def test_no_room_for_the_tokenizers_sample_is_named(folder: Path, tmp_path: Path) -> None:
+    runs = [str(folder / source) for source in SOURCES]
+    command = [COMMAND[0], "-m", "tokenizer", "train", *runs, "--output", str(tmp_path / "o")]
+    script = 'mount -t tmpfs -o size=16k tmpfs "$TMPDIR" || exit 77; exec "$@"'
+    unshare = ["unshare", "--map-root-user", "--mount", "sh", "-c", script, "sh"]
+    (tmp_path / "small").mkdir()
+    environment = os.environ | {"TMPDIR": str(tmp_path / "small")}
+    done = subprocess.run([*unshare, *command], cwd=ROOT, env=environment, capture_output=True, text=True)
+    if done.returncode == 77 or "unshare" in done.stderr:
+        pytest.skip("a file system cannot be mounted here")
+    assert done.returncode == 2, done.stderr
+    assert "sample.txt cannot be written: No space left on device" in done.stderr
+    assert not (tmp_path / "o").exists()
