@@ -163,7 +163,7 @@ def read_model(tokenizer: str) -> bytes:
     """
     try:
         data = storage.read_bytes(tokenizer)
-        Encoder(data)
+        Encoder(data).encode(pa.array(["a"]))  # compiled here once, not by each worker
     except FileNotFoundError as error:
         raise UserError(
             f"--tokenizer {tokenizer}: there is no such file; `python -m tokenizer train` makes one"
