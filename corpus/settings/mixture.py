@@ -15,7 +15,7 @@ class Tokenizer:
     vocab_size: int = Field(
         default=32_000, gt=259, le=65_536
     )  # pieces: three controls and 256 bytes are among them
-    sample_bytes: int = Field(default=10 << 30, gt=0)  # text drawn by the mixture's weights; paper silent
+    sample_bytes: int = Field(default=2 << 30, gt=0)  # text drawn by the mixture's weights; paper silent
     seed: int = 0
 
 
