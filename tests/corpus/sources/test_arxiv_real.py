@@ -23,8 +23,8 @@ from corpus.sources.arxiv import SOURCE
 from corpus.tally import Tally
 from tests.shared import DATA, needs
 
-PAPERS = DATA / "arxiv"
-pytestmark = needs(PAPERS)
+BULK = DATA / "arxiv"
+pytestmark = needs(BULK)
 
 Files = dict[str, str]
 
@@ -61,7 +61,7 @@ FILE_NAMES = re.compile(r"\\(?:input|include|bibliography|bibliographystyle)\s*\
 def found() -> tuple[dict[str, dict[str, object]], dict[str, int]]:
     tally = Tally(lambda rows: None)
     rows = {}
-    for file in resolve([str(PAPERS)]):
+    for file in resolve([str(BULK)]):
         for batch in SOURCE.read(
             FileRange(file, 0, file.size), ReadContext(ArXiv(), Limits(), {}, 1 << 20), tally
         ):
@@ -73,7 +73,7 @@ def found() -> tuple[dict[str, dict[str, object]], dict[str, int]]:
 def sources() -> dict[str, Files]:
     """TeX files of each paper, without comments."""
     papers: dict[str, Files] = {}
-    for path in sorted(PAPERS.glob("*.tar")):
+    for path in sorted(BULK.glob("*.tar")):
         with tarfile.open(path) as outer:
             for member in outer:
                 if member.name.endswith(".gz"):
