@@ -18,7 +18,8 @@ from corpus.manifests import read_manifest
 from corpus.parts import PartFile, open_part_file
 
 DOCUMENTS = "documents/"
-_KINDS = ("crawl-filter", "build")
+# The stage that wrote the documents of each kind of run; of `decontaminate` what stays of those it cut.
+_STAGES = {"crawl-filter": "export", "build": "export", "decontaminate": "hits"}
 
 
 @dataclass(frozen=True)
@@ -77,14 +78,17 @@ def read_runs(roots: Sequence[str], priority: Sequence[str]) -> tuple[FinishedRu
     found: list[tuple[str, str, str, tuple[PartFile, ...]]] = []
     for root in roots:
         manifest, sha256 = _manifest(root)
-        source = "commoncrawl" if manifest["kind"] == "crawl-filter" else str(manifest["source"])
         if any(sha256 == other for _, _, other, _ in found):
             raise UserError(f"{root}: this run, or a copy of it, is given twice")
-        if source not in priority:
-            raise UserError(
-                f"{root}: its source {source!r} is not in the recipe's priority: {', '.join(priority)}"
-            )
-        found.append((source, root, sha256, _document_files(root, manifest)))
+        files = _document_files(root, manifest)
+        for source, prefix in _sources(manifest):
+            if source not in priority:
+                raise UserError(
+                    f"{root}: its source {source!r} is not in the recipe's priority: {', '.join(priority)}"
+                )
+            of_source = tuple(file for file in files if file.path.startswith(prefix))
+            if of_source or prefix == DOCUMENTS:
+                found.append((source, root, sha256, of_source))
     found.sort(key=lambda run: priority.index(run[0]))
     sources = [source for source, *_ in found]
     runs = []
@@ -95,6 +99,14 @@ def read_runs(roots: Sequence[str], priority: Sequence[str]) -> tuple[FinishedRu
     if not any(run.files for run in runs):
         raise UserError(f"no documents in {', '.join(roots)}: no page was kept there")
     return tuple(runs)
+
+
+def _sources(manifest: dict[str, Any]) -> list[tuple[str, str]]:
+    """The sources of a run, and where below its root the documents of each lie."""
+    if manifest["kind"] == "decontaminate":
+        return [(str(run["source"]), f"{run['name']}/{DOCUMENTS}") for run in manifest["runs"]]
+    source = "commoncrawl" if manifest["kind"] == "crawl-filter" else str(manifest["source"])
+    return [(source, DOCUMENTS)]
 
 
 def _manifest(root: str) -> tuple[dict[str, Any], str]:
@@ -110,9 +122,9 @@ def _manifest(root: str) -> tuple[dict[str, Any], str]:
     except orjson.JSONDecodeError as error:
         raise UserError(f"{path} is not valid JSON: {error}") from error
     kind = manifest.get("kind") if isinstance(manifest, dict) else None
-    if kind not in _KINDS:
-        raise UserError(f"{root} is a run of kind {kind!r}; give runs of {' or '.join(_KINDS)}")
-    if "export" not in manifest.get("stages", {}):
+    if kind not in _STAGES:
+        raise UserError(f"{root} is a run of kind {kind!r}; give runs of {', '.join(_STAGES)}")
+    if _STAGES[kind] not in manifest.get("stages", {}):
         raise UserError(
             f"{root} was stopped before its documents were written: run `llama-corpus export` on it"
         )
@@ -120,13 +132,15 @@ def _manifest(root: str) -> tuple[dict[str, Any], str]:
 
 
 def _document_files(root: str, manifest: dict[str, Any]) -> tuple[PartFile, ...]:
-    path = storage.join(root, "export", "manifest.json")
+    """All files of documents of a run, by path."""
+    stage = _STAGES[manifest["kind"]]
+    path = storage.join(root, stage, "manifest.json")
     try:
         sha256 = hashlib.sha256(storage.read_bytes(path)).hexdigest()
-        _, exported = read_manifest(root, "export")
+        _, exported = read_manifest(root, stage)
     except (FileNotFoundError, CorruptPartError) as error:
         raise UserError(f"{root}: its documents cannot be read: {error}") from error
-    if sha256 != manifest["stages"]["export"]:
+    if sha256 != manifest["stages"][stage]:
         raise UserError(f"{path} is not what manifest.json says: run the command of {root} again")
-    files = [f for part in exported for f in part.files if f.path.startswith(DOCUMENTS)]
+    files = [f for part in exported for f in part.files if f"/{DOCUMENTS}" in f"/{f.path}"]
     return tuple(sorted(files, key=lambda f: f.path))

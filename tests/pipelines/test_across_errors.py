@@ -18,7 +18,7 @@ from tests.pipelines.finished import write_run
     [
         ("cut off", "it is no run, or one that was cut off"),
         ("no folder", "it is no run, or one that was cut off"),
-        ("other kind", "is a run of kind 'decontaminate'"),
+        ("other kind", "is a run of kind 'tokens'"),
         ("not JSON", "is not valid JSON"),
         ("until decide", "was stopped before its documents were written"),
         ("altered", "is not what manifest.json says"),
@@ -42,7 +42,7 @@ def test_what_is_no_finished_run_is_refused_before_any_work(
     elif change == "no folder":
         shutil.rmtree(run)
     elif change == "other kind":
-        manifest.write_text(json.dumps(body | {"kind": "decontaminate"}))
+        manifest.write_text(json.dumps(body | {"kind": "tokens"}))
     elif change == "not JSON":
         manifest.write_text("{")
     elif change == "until decide":

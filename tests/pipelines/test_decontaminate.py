@@ -12,6 +12,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from corpus.finished import read_runs
 from corpus.schema import document_id
 from tests.pipelines.across import ANSWER, ITEM, call, listed, prose, table
 from tests.pipelines.conftest import COMMAND, ROOT, digests, llama_corpus
@@ -208,3 +209,15 @@ def test_a_clean_run_has_no_hit(sample_run: Path, tmp_path: Path) -> None:
     assert table(tmp_path / "report/report.parquet") == []
     line = next(line for line in done.stdout.splitlines() if line.startswith("no n-gram of the other"))
     assert line.split()[-2:] == ["65", "files"]
+
+
+def test_what_stays_of_cut_documents_is_an_input_of_what_follows(planted: Path, cleaned: Path) -> None:
+    """Beside their runs, which are decided again with the removal lists."""
+    runs = read_runs([str(planted / "c4"), str(planted / "github"), str(cleaned)], ["github", "c4"])
+    pieces = {run.source: run.documents for run in runs if run.root == str(cleaned)}
+    expected = {
+        source: sum(map(len, (table(path) for path in (cleaned / source / "documents").rglob("*.parquet"))))
+        for source in ("c4", "github")
+    }
+    assert pieces == {source: n for source, n in expected.items() if n}
+    assert sum(pieces.values()) > 0
