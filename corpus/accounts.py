@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 import pyarrow.parquet as pq
 
 from corpus import parts, storage
+from corpus.manifests import check_manifest, read_manifest, sum_counters
 from corpus.parts import Part
 
 
@@ -32,6 +33,33 @@ def collect(root: str, stage: str, names: Sequence[str]) -> tuple[list[Part], di
         "hosts": sorted({t["host"] for t in times}),
     }
     return [part for part, _ in records], summary
+
+
+class Collected(NamedTuple):
+    """What lies of some stages: their parts, what these took, the sha256 of their manifests; by stage."""
+
+    parts: dict[str, list[Part]]
+    timing: dict[str, Any]
+    manifests: dict[str, str]
+
+    @property
+    def totals(self) -> dict[str, dict[str, int]]:
+        """Counters of each stage."""
+        return {stage: sum_counters(found) for stage, found in self.parts.items()}
+
+
+def collect_complete(root: str, stages: Iterable[str]) -> Collected:
+    """The parts of stages that are complete, as their manifests list them.
+
+    Raises:
+        CorruptPartError: a part is not there, or a manifest was altered.
+    """
+    found = Collected({}, {}, {})
+    for stage in stages:
+        names = [part.name for part in read_manifest(root, stage)[1]]
+        found.parts[stage], found.timing[stage] = collect(root, stage, names)
+        found.manifests[stage] = check_manifest(root, stage)
+    return found
 
 
 def footer_rows(root: str, stage_parts: Iterable[Part], folders: Iterable[str]) -> int:

@@ -92,6 +92,10 @@ class StagedJob:
         chosen["version"] = stage.version
         return chosen
 
+    def settings_of(self, name: str) -> dict[str, Any]:
+        """`stage_settings` of a stage by name."""
+        return self.stage_settings(self.stage(name))
+
     def payload_inputs(self, payload: Any) -> tuple[list[Any], list[str]]:
         """What a task's payload says of its inputs: the same on every machine, and of this one."""
         return ([] if payload is None else [payload]), []

@@ -74,7 +74,7 @@ def _build(args: argparse.Namespace, beam_args: list[str]) -> int:
     if chosen.demonstration and args.input and source.assets(block):
         print(f"NOTE: recipe {chosen.name!r} has models and lists for demonstration only.", file=sys.stderr)
     work = job.prepare(output, chosen, args.source)
-    options.refuse_other_settings(output, _names(work, args.until), _settings_of(work), _redecided(work))
+    options.refuse_other_settings(output, _names(work, args.until), work.settings_of, _redecided(work))
     job.save_splits(work, splits)
     _run(work, len(splits), args, beam_args)
     return 0
@@ -89,19 +89,16 @@ def redecide(root: str, source: str, args: argparse.Namespace, beam_args: list[s
     options.check_engine(beam_args)
     work = job.prepare(root, recipe.load(args.recipe), source)
     kept = [stage for stage in _names(work, export.NAME) if stage not in _redecided(work)]
-    options.refuse_other_settings(root, kept, _settings_of(work))
+    options.refuse_other_settings(root, kept, work.settings_of)
     _run(work, len(work.splits()), args, beam_args)
 
 
 def _run(work: BuildJob, splits: int, args: argparse.Namespace, beam_args: list[str]) -> None:
-    from pipelines import runners, stage_graph
-    from pipelines.progress import Progress, StagePlan
+    from pipelines import stage_graph
 
-    stages = _until(work, args.until)
-    options.begin(work.root, _names(work, args.until), _settings_of(work))
-    plan = [StagePlan(stage.name, splits if _by_split(stage) else 0) for stage in stages]
-    with Progress(work.root, plan):
-        runners.run(lambda p: stage_graph.build(p, work, args.until), args.runner, args.workers, beam_args)
+    options.begin(work.root, _names(work, args.until), work.settings_of)
+    parts = {stage.name: splits if _by_split(stage) else 0 for stage in _until(work, args.until)}
+    stage_graph.run(work, args.until, parts, args, beam_args)
     used = work.recipe.demonstration and work.model_hashes
     counters = finish.finish(work, args.until)
     console.print_summary(work.root, counters, "document", work.recipe.name if used else "")
@@ -114,10 +111,6 @@ def _by_split(stage: Stage) -> bool:
 def _redecided(work: BuildJob) -> list[str]:
     """The stages that a change of thresholds makes anew: all but those that read raw files."""
     return [stage.name for stage in work.stages() if stage.tasks is not extract.tasks]
-
-
-def _settings_of(work: BuildJob) -> options.StageSettings:
-    return lambda name: work.stage_settings(work.stage(name))
 
 
 def _until(work: BuildJob, until: str) -> Iterable[Stage]:

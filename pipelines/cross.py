@@ -173,12 +173,8 @@ def _write_index(job: OverlapJob, tables: Tables, identity: str) -> None:
 
 
 def _run(job: OverlapJob, args: argparse.Namespace, beam_args: list[str]) -> None:
-    from pipelines import runners, stage_graph
-    from pipelines.progress import Progress, StagePlan
+    from pipelines import stage_graph
 
     stages = job.stages()
-    plan = [StagePlan(stage.name, len(stage.tasks(job))) for stage in stages]
-    with Progress(job.root, plan):
-        runners.run(
-            lambda p: stage_graph.build(p, job, stages[-1].name), args.runner, args.workers, beam_args
-        )
+    parts_of = {stage.name: len(stage.tasks(job)) for stage in stages}
+    stage_graph.run(job, stages[-1].name, parts_of, args, beam_args)

@@ -9,12 +9,29 @@ no token passes between steps. Rows of different splits meet in files (`corpus.e
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import argparse
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 
 import apache_beam as beam
 
 from corpus.stages import StagedJob, Task, close_stage, make_part
+from pipelines import runners
+from pipelines.progress import Progress, StagePlan
+
+
+def run(
+    job: StagedJob, until: str, parts: Mapping[str, int], args: argparse.Namespace, beam_args: list[str]
+) -> None:
+    """Run the stages of a job up to and with `until`, with progress.
+
+    Args:
+        parts: how many parts each stage will have; 0 where only the stages before it know.
+        args: as parsed, with the options of `pipelines.options.add_engine_options`.
+        beam_args: further options of the engine.
+    """
+    with Progress(job.root, [StagePlan(name, count) for name, count in parts.items()]):
+        runners.run(lambda p: build(p, job, until), args.runner, args.workers, beam_args)
 
 
 def build(pipeline: beam.Pipeline, job: StagedJob, until: str) -> None:

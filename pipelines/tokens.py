@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
 
 from corpus import recipe, storage
 from corpus.errors import UserError
@@ -74,7 +73,7 @@ def _tokenize(args: argparse.Namespace, beam_args: list[str]) -> int:
     model = tokenized.read_model(args.tokenizer)
     root = options.absolute(args.output)
     job = TokenizeJob(root, runs, tokenized.sha256_of(model), args.part_bytes)
-    options.refuse_other_settings(root, [tokenized.NAME], lambda name: job.stage_settings(job.stage(name)))
+    options.refuse_other_settings(root, [tokenized.NAME], job.settings_of)
     storage.write_bytes(storage.join(root, tokenized.MODEL), model)
     _run(job, {tokenized.NAME: len(tokenized.tasks(job))}, args, beam_args)
     print(f"\n{'source':<16}{'documents':>12}{'tokens':>16}{'held out':>14}{'bytes/token':>13}")
@@ -101,7 +100,7 @@ def _mix(args: argparse.Namespace, beam_args: list[str]) -> int:
             print(f"{source:<16}{weight:>8.3f}{share.wanted:>18,}{share.unique:>18,}{share.epochs:>8.2f}")
         return 0
     names = [stage.name for stage in job.stages()]
-    options.refuse_other_settings(root, names, lambda name: job.stage_settings(job.stage(name)))
+    options.refuse_other_settings(root, names, job.settings_of)
     parts = len(part_tasks(job))
     counts = {"histogram": parts, "edges": parts, "draw": parts, "shards": sum(s.size for s in job.sets)}
     _run(job, counts, args, beam_args)
@@ -109,16 +108,12 @@ def _mix(args: argparse.Namespace, beam_args: list[str]) -> int:
     return 0
 
 
-def _run(job: StagedJob, parts: dict[str, int], args: argparse.Namespace, beam_args: Sequence[str]) -> None:
-    from pipelines import runners, stage_graph
-    from pipelines.progress import Progress, StagePlan
+def _run(job: StagedJob, parts: dict[str, int], args: argparse.Namespace, beam_args: list[str]) -> None:
+    from pipelines import stage_graph
 
     names = [stage.name for stage in job.stages()]
-    options.begin(job.root, names, lambda name: job.stage_settings(job.stage(name)))
-    with Progress(job.root, [StagePlan(name, parts.get(name, 1)) for name in names]):
-        runners.run(
-            lambda p: stage_graph.build(p, job, names[-1]), args.runner, args.workers, list(beam_args)
-        )
+    options.begin(job.root, names, job.settings_of)
+    stage_graph.run(job, names[-1], {name: parts.get(name, 1) for name in names}, args, beam_args)
 
 
 def _print_mixture(sources: dict[str, dict[str, float]]) -> None:

@@ -17,10 +17,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpus import storage
-from corpus.accounts import check_equal, collect, write_json
+from corpus.accounts import check_equal, collect_complete, write_json
 from corpus.errors import CorruptPartError, UserError
 from corpus.finished import FinishedRun, read_documents
-from corpus.manifests import check_manifest, sum_counters
+from corpus.manifests import sum_counters
 from corpus.parts import Part, PartFile, PartWriter
 from corpus.recipe import digest
 from corpus.stages import Stage, StagedJob, Task
@@ -184,16 +184,15 @@ def finish(job: TokenizeJob) -> dict[str, dict[str, int]]:
     Raises:
         AccountingError: documents were lost.
     """
-    names = [part.name for part in job.parts(NAME)]
-    done, timing = collect(job.root, NAME, names)
-    counters = sum_counters(done)
+    found = collect_complete(job.root, [NAME])
+    done, counters = found.parts[NAME], found.totals[NAME]
     check_equal("documents", sum(run.documents for run in job.runs), "documents read", counters["in"])
     check_equal("documents read", counters["in"], "documents with tokens", counters["out"])
     sources = {
         source: sum_counters([part for part in done if source_of(part) == source])
         for source in dict.fromkeys(run.source for run in job.runs)
     }
-    write_json(job.root, "timing.json", {NAME: timing})
+    write_json(job.root, "timing.json", found.timing)
     write_json(job.root, "inputs.json", [{"name": run.name, "root": run.root} for run in job.runs])
     stats = {"counters": counters, "sources": sources}
     write_json(job.root, "stats.json", stats)
@@ -202,7 +201,7 @@ def finish(job: TokenizeJob) -> dict[str, dict[str, int]]:
         "complete": True,
         "tokenizer": {"sha256": job.sha256, "sentencepiece": version("sentencepiece")},
         "runs": [[run.name, run.source, run.sha256] for run in job.runs],
-        "stages": {NAME: check_manifest(job.root, NAME)},
+        "stages": found.manifests,
         "files": {MODEL: job.sha256},
         "stats_sha256": digest(stats),
     }

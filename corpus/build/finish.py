@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from corpus.accounts import check_equal, collect, footer_rows, write_json
+from corpus.accounts import check_equal, collect_complete, footer_rows, write_json
 from corpus.build.decide import NAME as DECIDE
 from corpus.build.export import NAME as EXPORT
 from corpus.build.job import BuildJob
-from corpus.manifests import check_manifest, sum_counters
 from corpus.parts import Part
 from corpus.recipe import digest, to_dict
 
@@ -25,16 +24,9 @@ def finish(job: BuildJob, until: str) -> dict[str, int]:
         AccountingError: documents were lost or counted twice.
         CorruptPartError: a part is not there.
     """
-    done: dict[str, list[Part]] = {}
-    timing: dict[str, Any] = {}
-    manifests: dict[str, str] = {}
-    for stage in job.stages():
-        names = [part.name for part in job.parts(stage.name)]
-        done[stage.name], timing[stage.name] = collect(job.root, stage.name, names)
-        manifests[stage.name] = check_manifest(job.root, stage.name)
-        if stage.name == until:
-            break
-    totals = {name: sum_counters(found) for name, found in done.items()}
+    names = [stage.name for stage in job.stages()]
+    done, timing, manifests = found = collect_complete(job.root, names[: names.index(until) + 1])
+    totals = found.totals
     counters = run_counters(totals)
     _check(job, counters, totals, done)
     stats = {"counters": counters, "stages": totals}

@@ -6,15 +6,13 @@ In: the committed parts of every stage. Out: ``settings.json`` at the beginning;
 
 from __future__ import annotations
 
-from typing import Any
-
 import orjson
 
 from corpus import storage
-from corpus.accounts import check_equal, collect, footer_rows, write_json
+from corpus.accounts import check_equal, collect_complete, footer_rows, write_json
 from corpus.errors import UserError
 from corpus.finished import DOCUMENTS
-from corpus.manifests import check_manifest, sum_counters
+from corpus.manifests import sum_counters
 from corpus.overlap.index import INDEX
 from corpus.overlap.job import OverlapJob
 from corpus.parts import Part
@@ -61,16 +59,11 @@ def finish(job: OverlapJob, kind: str) -> dict[str, int]:
         AccountingError: documents were lost or counted twice.
         CorruptPartError: a planned part is not there.
     """
-    done: dict[str, list[Part]] = {}
-    timing: dict[str, Any] = {}
-    names = {stage.name: [task.name for task in stage.tasks(job)] for stage in job.stages()}
+    names = [stage.name for stage in job.stages()]
     if kind == "decontaminate":
-        names = {INDEX: [INDEX], **names}
-    manifests = {}
-    for stage, of_stage in names.items():
-        done[stage], timing[stage] = collect(job.root, stage, of_stage)
-        manifests[stage] = check_manifest(job.root, stage)
-    totals = {stage: sum_counters(found) for stage, found in done.items()}
+        names = [INDEX, *names]
+    done, timing, manifests = found = collect_complete(job.root, names)
+    totals = found.totals
     first = totals["keys" if kind == "cross-dedup" else "scan"]
     check_equal("documents of the runs", job.documents, "documents read", first.get("in", 0))
     check = _check_cross if kind == "cross-dedup" else _check_decontaminate

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,9 +10,9 @@ import orjson
 import sentencepiece
 
 from corpus import mixture, storage
-from corpus.accounts import check_equal, collect, write_json
+from corpus.accounts import check_equal, collect_complete, write_json
 from corpus.errors import UserError
-from corpus.manifests import check_manifest, sum_counters
+from corpus.manifests import sum_counters
 from corpus.recipe import digest, to_dict
 from corpus.settings.mixture import Mixture
 from tokenizer import shards
@@ -74,27 +73,20 @@ def finish(job: MixJob) -> dict[str, dict[str, float]]:
     Raises:
         AccountingError: tokens were lost, or a source is not right to one document.
     """
-    done, timing, manifests = {}, {}, {}
-    for stage in job.stages():
-        names = [part.name for part in job.parts(stage.name)]
-        done[stage.name], timing[stage.name] = collect(job.root, stage.name, names)
-        manifests[stage.name] = check_manifest(job.root, stage.name)
-    totals = {name: sum_counters(found) for name, found in done.items()}
+    done, timing, manifests = found = collect_complete(job.root, [stage.name for stage in job.stages()])
+    totals = found.totals
     check_equal("tokens drawn", totals["draw"]["tokens"], "tokens in shards", totals["shards"]["tokens"])
     check_equal("copies drawn", totals["draw"]["drawn"], "documents in shards", totals["shards"]["documents"])
     sets: dict[str, Any] = {}
     for shard_set in job.sets:
-        prefix = shard_set.name.replace("/", "-") + "-"
-        counters: Counter[str] = Counter()
-        for part in done["shards"]:
-            if part.name.startswith(prefix) and part.name[len(prefix) :].isdigit():
-                counters.update(part.counters)
+        names = {shard_set.part_name(number) for number in range(shard_set.size)}
+        counters = sum_counters(part for part in done["shards"] if part.name in names)
         path = f"{shard_set.name}/shards.npy"
         (table,) = (f for part in done["tables"] for f in part.files if f.path == path)
         sets[shard_set.name] = {
             "shards": shard_set.size,
             "table_sha256": table.sha256,
-            "counters": dict(sorted(counters.items())),
+            "counters": counters,
         }
     sources = report(job, sets[TRAIN]["counters"])
     stats = {"counters": totals["shards"], "stages": totals, "sources": sources}

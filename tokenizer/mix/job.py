@@ -31,6 +31,15 @@ class ShardSet(NamedTuple):
     size: int
     first: int
 
+    @property
+    def table_part(self) -> str:
+        """Name of the part that holds its table."""
+        return self.name.replace("/", "-")
+
+    def part_name(self, number: int) -> str:
+        """Name of the part that one of its shards is."""
+        return f"{self.table_part}-{number:05d}"
+
 
 @dataclass(frozen=True)
 class MixJob(StagedJob):

@@ -12,7 +12,7 @@ from corpus.parts import PartWriter
 from corpus.stages import Task
 from tokenizer import shards
 from tokenizer.draws import DRAW, Draws, read_draws
-from tokenizer.mix.job import MixJob
+from tokenizer.mix.job import MixJob, ShardSet
 from tokenizer.shards import DOCUMENT, SHARD, TOKEN, Tokens
 
 _FILES_AT_ONCE = 16
@@ -20,13 +20,13 @@ _FILES_AT_ONCE = 16
 
 def set_tasks(job: MixJob) -> list[Task]:
     """A task a set of shards."""
-    return [Task(s.name.replace("/", "-"), list(s)) for s in job.sets]
+    return [Task(s.table_part, list(s)) for s in job.sets]
 
 
 def shard_tasks(job: MixJob) -> list[Task]:
     """A task a shard."""
     return [
-        Task(f"{s.name.replace('/', '-')}-{number:05d}", [s.name, number, s.first + number])
+        Task(s.part_name(number), [s.name, number, s.first + number])
         for s in job.sets
         for number in range(s.size)
     ]
@@ -68,16 +68,16 @@ def write_shard(job: MixJob, task: Task, writer: PartWriter) -> None:
 
 def write_table(job: MixJob, task: Task, writer: PartWriter) -> None:
     """The table of a set of shards."""
-    name, count, _ = task.payload
-    rows = np.empty(count, SHARD)
+    shard_set = ShardSet(*task.payload)
+    rows = np.empty(shard_set.size, SHARD)
     by_name = {part.name: part for part in job.parts("shards")}
-    for number in range(count):
-        part = by_name[f"{name.replace('/', '-')}-{number:05d}"]
+    for number in range(shard_set.size):
+        part = by_name[shard_set.part_name(number)]
         file = part.file(".bin")
         assert file is not None
         digest = np.frombuffer(bytes.fromhex(file.sha256), np.uint8)
         rows[number] = (part.counters.get("tokens", 0), part.counters.get("documents", 0), digest)
-    with writer.file(f"{name}/shards.npy") as f:
+    with writer.file(f"{shard_set.name}/shards.npy") as f:
         f.write(shards.array_bytes(rows))
 
 
