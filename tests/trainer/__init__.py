@@ -1,0 +1,1 @@
+"""The trainer, from the model to a killed run."""
