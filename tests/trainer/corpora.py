@@ -1,7 +1,7 @@
 """Small corpora of shards that a model can learn something from, written as `llama-corpus mix` does.
 
-A document of source s is a walk: after token t comes mostly (5·t + s) mod the tokens of text, else any. A token
-has 1 to 4 bytes, by its number. Nothing but numpy is needed; the same arguments give the same files.
+A document of source s is a walk: after token t comes mostly (5·t + s) mod the tokens of text, else any. A
+token has 1 to 4 bytes, by its number. Nothing but numpy is needed; the same arguments give the same files.
 """
 
 from __future__ import annotations
