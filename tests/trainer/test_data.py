@@ -86,6 +86,19 @@ def test_origins_are_those_of_the_documents(shards: Path) -> None:
     assert (rows(found, "documents_BT") == inputs).all()
 
 
+def test_each_index_is_read_once(shards: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    read = Corpus.documents
+
+    def documents(corpus: Corpus, shard: int) -> Any:
+        asked.append(shard)
+        return read(corpus, shard)
+
+    monkeypatch.setattr(Corpus, "documents", documents)
+    assert len(list(loader(shards))) > 3
+    assert asked == [0, 1, 2, 3, 4, 5, 6]
+
+
 def test_sources_are_those_of_the_stage(tmp_path: Path) -> None:
     """A second corpus may have its sources in another order, and further ones."""
     first, second = write_corpus(tmp_path / "first"), write_corpus(tmp_path / "second")
