@@ -145,6 +145,7 @@ class Reader:
 
     Attributes:
         samples: how many there are: the last stage's end.
+        stages: the corpora, each with the sample at which it begins.
     """
 
     def __init__(
@@ -173,14 +174,14 @@ class Reader:
             raise ValueError(f"length must be positive, not {length}")
         self.length = length
         self._seed = seed
-        self._stages = [s if isinstance(s, tuple) else (s, 0) for s in stages]
+        self.stages = [s if isinstance(s, tuple) else (s, 0) for s in stages]
         self._ends: list[int] = []
         self._files: list[VerifiedFiles] = []
-        for number, (corpus, start) in enumerate(self._stages):
-            corpus.check_tokenizer(self._stages[0][0].manifest["tokenizer"]["sha256"])
+        for number, (corpus, start) in enumerate(self.stages):
+            corpus.check_tokenizer(self.stages[0][0].manifest["tokenizer"]["sha256"])
             end = start + self.windows(corpus)
             if (number == 0 and start) or (
-                number and not self._stages[number - 1][1] < start <= self._ends[-1]
+                number and not self.stages[number - 1][1] < start <= self._ends[-1]
             ):
                 raise ShardError(f"stage {number} begins at sample {start:,}, not within the one before it")
             if number:
@@ -239,64 +240,22 @@ class Reader:
         Raises:
             IndexError: there is no such sample.
         """
-        stage, positions, shard = self._places(np.array([i]))[0]
-        corpus = self._stages[stage][0]
+        stage, positions, shard = self.places(np.array([i]))[0]
+        corpus = self.stages[stage][0]
         return Place(stage, int(positions[0]), shard, int(positions[0] - corpus.starts[shard]))
 
-    def _gather(self, wanted: np.ndarray[Any, Any]) -> Tokens:
-        out: Tokens = np.empty((len(wanted), self.length + 1), np.uint16)
-        row, size = 0, self.length + 1
-        for stage, positions, shard in self._places(wanted):
-            tokens = self._shard(stage, shard)
-            self._last = (stage, shard)
-            offsets = positions - self._stages[stage][0].starts[shard]
-            for offset in offsets.tolist():
-                window = tokens[offset : offset + size]
-                out[row] = window if len(window) == size else self._across(stage, shard, offset)
-                row += 1
-        return out
-
-    def verify(self) -> None:
-        """Hash every shard again, whatever is known of it.
+    def places(self, wanted: np.ndarray[Any, Any]) -> list[tuple[int, np.ndarray[Any, Any], int]]:
+        """(stage, places of first tokens, shard) of ascending samples, cut where the shard changes.
 
         Raises:
-            ShardError: one is missing or is not as it was written.
+            IndexError: one of them is not there.
         """
-        for (corpus, _), files in zip(self._stages, self._files, strict=True):
-            for shard in range(len(corpus.table)):
-                files.tokens(*corpus.tokens_file(shard), again=True)
-
-    def _ask_ahead(self) -> None:
-        """Have the shard after the one that was read last copied and checked, once."""
-        stage, shard = self._last
-        ahead = (stage, shard + 1)
-        if shard + 1 == len(self._stages[stage][0].table):
-            ahead = (stage + 1, 0)
-        if ahead == self._asked or ahead in self._tokens or ahead[0] == len(self._stages):
-            return
-        self._asked = ahead
-        corpus = self._stages[ahead[0]][0]
-        if len(corpus.table):
-            self._files[ahead[0]].ahead(*corpus.tokens_file(ahead[1]))
-
-    def _across(self, stage: int, shard: int, offset: int) -> Tokens:
-        """A window that goes on in the next shards."""
-        parts, left = [], self.length + 1
-        while left:
-            part = self._shard(stage, shard)[offset : offset + left]
-            parts.append(part)
-            left -= len(part)
-            shard, offset = shard + 1, 0
-        return np.concatenate(parts)
-
-    def _places(self, wanted: np.ndarray[Any, Any]) -> list[tuple[int, np.ndarray[Any, Any], int]]:
-        """(stage, positions of first tokens, shard) of ascending samples, cut where the shard changes."""
         if len(wanted) and (wanted[0] < 0 or wanted[-1] >= self.samples):
             raise IndexError(f"there are samples 0 to {self.samples - 1:,}, not {wanted[0]} to {wanted[-1]}")
         found = []
         stages = np.searchsorted(self._ends, wanted, side="right")
         for stage in np.unique(stages).tolist():
-            corpus, start = self._stages[stage]
+            corpus, start = self.stages[stage]
             numbers = wanted[stages == stage] - start
             firsts = self._firsts(corpus)
             which = np.searchsorted(firsts, numbers, side="right") - 1
@@ -311,6 +270,52 @@ class Reader:
                 found.append((stage, (firsts[shard] + shuffled) * self.length, shard))
         return found
 
+    def _gather(self, wanted: np.ndarray[Any, Any]) -> Tokens:
+        out: Tokens = np.empty((len(wanted), self.length + 1), np.uint16)
+        row, size = 0, self.length + 1
+        for stage, positions, shard in self.places(wanted):
+            tokens = self._shard(stage, shard)
+            self._last = (stage, shard)
+            offsets = positions - self.stages[stage][0].starts[shard]
+            for offset in offsets.tolist():
+                window = tokens[offset : offset + size]
+                out[row] = window if len(window) == size else self._across(stage, shard, offset)
+                row += 1
+        return out
+
+    def verify(self) -> None:
+        """Hash every shard again, whatever is known of it.
+
+        Raises:
+            ShardError: one is missing or is not as it was written.
+        """
+        for (corpus, _), files in zip(self.stages, self._files, strict=True):
+            for shard in range(len(corpus.table)):
+                files.tokens(*corpus.tokens_file(shard), again=True)
+
+    def _ask_ahead(self) -> None:
+        """Have the shard after the one that was read last copied and checked, once."""
+        stage, shard = self._last
+        ahead = (stage, shard + 1)
+        if shard + 1 == len(self.stages[stage][0].table):
+            ahead = (stage + 1, 0)
+        if ahead == self._asked or ahead in self._tokens or ahead[0] == len(self.stages):
+            return
+        self._asked = ahead
+        corpus = self.stages[ahead[0]][0]
+        if len(corpus.table):
+            self._files[ahead[0]].ahead(*corpus.tokens_file(ahead[1]))
+
+    def _across(self, stage: int, shard: int, offset: int) -> Tokens:
+        """A window that goes on in the next shards."""
+        parts, left = [], self.length + 1
+        while left:
+            part = self._shard(stage, shard)[offset : offset + left]
+            parts.append(part)
+            left -= len(part)
+            shard, offset = shard + 1, 0
+        return np.concatenate(parts)
+
     def _firsts(self, corpus: Corpus) -> np.ndarray[Any, Any]:
         """int64[s + 1]: the number of the first window that begins in each shard, and of all."""
         firsts: np.ndarray[Any, Any] = np.minimum(-(-corpus.starts // self.length), self.windows(corpus))
@@ -319,7 +324,7 @@ class Reader:
     def _shard(self, stage: int, shard: int) -> Tokens:
         key = (stage, shard)
         if key not in self._tokens:
-            tokens = self._files[stage].tokens(*self._stages[stage][0].tokens_file(shard))
+            tokens = self._files[stage].tokens(*self.stages[stage][0].tokens_file(shard))
             while len(self._tokens) > 1:  # this shard and one neighbour
                 self._tokens.pop(next(iter(self._tokens)))
             self._tokens[key] = tokens

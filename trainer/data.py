@@ -150,7 +150,7 @@ class Loader:
         if self._device.type == "cuda" and self._device.index is None:
             self._device = torch.device("cuda", torch.cuda.current_device())
         self._names = []  # per stage, the place of each of its sources in `sources`
-        for corpus, _ in reader._stages:
+        for corpus, _ in reader.stages:
             names = corpus.manifest["sources"]
             self.sources += [name for name in names if name not in self.sources]
             self._names.append(np.array([self.sources.index(name) for name in names]))
@@ -234,8 +234,8 @@ class Loader:
         """Of ascending samples: the source of each target, the document of each token; each [N, T]."""
         length = self._reader.length
         sources, documents = [], []
-        for stage, positions, shard in self._reader._places(samples):
-            corpus = self._reader._stages[stage][0]
+        for stage, positions, shard in self._reader.places(samples):
+            corpus = self._reader.stages[stage][0]
             last = int(np.searchsorted(corpus.starts, positions.max() + length, "right")) - 1
             known = self._documents_of(stage, shard, last)
             of = known.of(positions, length + 1)
@@ -249,7 +249,7 @@ class Loader:
         kept = {key: found for key, found in self._read.items() if key >= (stage, first)}
         for key in wanted:
             if key not in kept:
-                kept[key] = Documents.read(self._reader._stages[stage][0], key[1])
+                kept[key] = Documents.read(self._reader.stages[stage][0], key[1])
         self._read = kept
         return Documents.join([kept[key] for key in wanted])
 

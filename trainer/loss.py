@@ -1,8 +1,8 @@
 """Cross-entropy of a large vocabulary, by chunks of tokens: hidden states in, nats of each target out.
 
-The logits of a batch, N × V, would be the largest tensor of a training step. Here a chunk of them lives at a time,
-and its gradients are taken at once, so that nothing is kept or computed twice: only hidden states, the output matrix
-and their gradients stay. Letters of shapes are those of `trainer.model`.
+The logits of a batch, N × V, would be the largest tensor of a training step. Here a chunk of them lives at a
+time, and its gradients are taken at once, so that nothing is kept or computed twice: only hidden states, the
+output matrix and their gradients stay. Letters of shapes are those of `trainer.model`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ CHUNK = 512  # tokens; its logits of 32,000 pieces are 64 MB in fp32
 
 
 def cross_entropy(x_ND: Tensor, weight_VD: Tensor, targets_N: Tensor) -> Tensor:
-    """float32[N], −log softmax(x · weightᵀ) at the targets. Only their sum, times a factor, can be differentiated.
+    """float32[N], −log softmax(x · weightᵀ) at the targets; only a multiple of their sum can be differentiated.
 
     Args:
         x_ND: hidden states, of the type to compute in.

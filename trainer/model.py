@@ -1,14 +1,14 @@
 """LLaMA: tokens in, logits or the loss of each target token out.
 
-The architecture of the paper's section 2.2, as released (facebookresearch/llama, branch llama_v1, llama/model.py):
-RMSNorm before attention and feed-forward, SwiGLU, rotary positions on adjacent pairs, no biases, embedding and output
-apart. Parameters bear Meta's names, so a released checkpoint is a `state_dict`.
+The architecture of the paper's section 2.2, as released (facebookresearch/llama, branch llama_v1,
+llama/model.py): RMSNorm before attention and feed-forward, SwiGLU, rotary positions on adjacent pairs, no biases,
+embedding and output apart. Parameters bear Meta's names, so a released checkpoint is a `state_dict`.
 
-Letters of shapes: B batch, T time, D dim, H heads, K width of a head, F width of the feed-forward, V vocabulary,
-N = B·T tokens.
+Letters of shapes: B batch, T time, D dim, H heads, K width of a head, F width of the feed-forward,
+V vocabulary, N = B·T tokens.
 
-Parameters are fp32 master weights; what is computed is of `Llama.dtype`: each weight is cast where it is used, which
-is nothing where FSDP has gathered it in that type already. Norms, rotation and loss are computed in fp32.
+Parameters are fp32 master weights; what is computed is of `Llama.dtype`: each weight is cast where it is used,
+which is nothing where FSDP has gathered it in that type already. Norms, rotation and loss are computed in fp32.
 """
 
 from __future__ import annotations
@@ -189,8 +189,8 @@ def attend(q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, mask: Mask) -> Tensor
 def initialise(model: Llama, seed: int) -> None:
     """Give a model its first weights: the same ones on any device and any number of ranks.
 
-    LLaMA's are not published. Here: normal with deviation 0.02, those that write to the residual stream (wo, w2)
-    divided by √(2 · layers); norms 1. Each tensor has a generator of its own, seeded by its name.
+    LLaMA's are not published. Here: normal with deviation 0.02, for those that write to the residual stream
+    (wo, w2) divided by √(2 · layers); norms 1. Each tensor has a generator of its own, seeded by its name.
     """
     for name, parameter in model.named_parameters():
         if name.endswith("norm.weight"):

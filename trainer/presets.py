@@ -38,7 +38,7 @@ class Shape:
 
     @property
     def hidden(self) -> int:
-        """Width of the feed-forward layer, F: 2/3 of 4 × dim, up to a multiple of 256 (llama_v1, llama/model.py)."""
+        """Width of the feed-forward layer, F: 2/3 of 4 × dim, up to a multiple of 256, as llama_v1's."""
         return -(-int(2 * 4 * self.dim / 3) // _HIDDEN_MULTIPLE) * _HIDDEN_MULTIPLE
 
     @property
@@ -64,6 +64,8 @@ class Preset:
         learning_rate: its peak.
         warmup_steps: over which it grows.
         batch_tokens: tokens of a global batch.
+        micro_batch: sequences a device takes at a time.
+        precision: ``fp32`` or ``bf16``, of what is computed; parameters and their moments are fp32.
         tokens: to train on; None for all that the shards hold.
     """
 
@@ -76,6 +78,8 @@ class Preset:
     learning_rate: float
     warmup_steps: int
     batch_tokens: int
+    micro_batch: int
+    precision: str = "bf16"
     tokens: int | None = None
 
     def shape(self, vocab: int = 32_000) -> Shape:

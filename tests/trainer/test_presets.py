@@ -44,7 +44,7 @@ def test_every_preset_makes_whole_batches() -> None:
 
 
 def test_an_unknown_preset_is_told_with_those_there_are() -> None:
-    with pytest.raises(TrainerError, match="no preset '8b'; there are tiny, 60m, .*65b"):
+    with pytest.raises(TrainerError, match=r"no preset '8b'; there are tiny, 60m, .*65b"):
         presets.load("8b")
 
 

@@ -64,6 +64,7 @@ def prepare(root: str, tokens: str, settings: Mixture) -> MixJob:
         mixture.shares(settings, unique),
         held_out,
         (model.bos_id(), model.eos_id()),
+        model.get_piece_size(),
     )
 
 
@@ -94,10 +95,12 @@ def finish(job: MixJob) -> dict[str, dict[str, float]]:
     write_json(job.root, "stats.json", stats)
     tokens = orjson.loads(storage.read_bytes(storage.join(job.tokens, "manifest.json")))
     write_json(job.root, "inputs.json", {"tokens": job.tokens})
+    storage.write_bytes(storage.join(job.root, MODEL), storage.read_bytes(storage.join(job.tokens, MODEL)))
     manifest = {
         "kind": KIND,
         "complete": True,
-        "tokenizer": tokens["tokenizer"],
+        "tokenizer": tokens["tokenizer"] | {"pieces": job.pieces},
+        "files": {MODEL: tokens["tokenizer"]["sha256"]},
         "marks": {
             "begin": job.marks[0] if job.settings.begin else None,
             "end": job.marks[1] if job.settings.end else None,

@@ -53,6 +53,7 @@ class MixJob(StagedJob):
         shares: what is drawn of each source that has a weight; marks are counted.
         held_out: tokens held out of each source, marks counted.
         marks: ids of the tokenizer's marks of beginning and end.
+        pieces: of the tokenizer: ids are below it.
     """
 
     tokens: str
@@ -62,6 +63,7 @@ class MixJob(StagedJob):
     shares: Mapping[str, Share]
     held_out: Mapping[str, int]
     marks: tuple[int, int]
+    pieces: int
 
     def stages(self) -> tuple[Stage, ...]:
         """The stages, in their order."""
