@@ -1,60 +1,24 @@
-"""Checkpoints: whole or not there, bit for bit, read by any number of ranks; damage is named."""
+"""Checkpoints: whole or not there, bit for bit, read by any number of ranks; failures are never lost."""
 
 from __future__ import annotations
 
-import json
 import os
-import re
 import resource
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
 
-from trainer import checkpoint, durable
+from tests.trainer.saves import STATE, bits, blank, saved, some_tensors
+from trainer import checkpoint
 from trainer.checkpoint import Checkpoints, find, load, read_state, read_tensors
 from trainer.errors import TrainerError
 
 ROOT = Path(__file__).parents[2]
-STATE = {"position": 512, "config": {"preset": "tiny", "rates": [0.1, 3e-4]}, "loss": float("inf")}
-
-
-def some_tensors() -> dict[str, Tensor]:
-    """Every bit counts: negative zero, NaN with a payload, the smallest numbers, other types and strides."""
-    odd = torch.tensor([0x80000000, 0x7FC01234, 1, 0x7F800000], dtype=torch.int64).to(torch.int32)
-    return {
-        "model.w": torch.randn(7, 5, generator=torch.Generator().manual_seed(0)),
-        "model.odd": odd.view(torch.float32),
-        "model.half": torch.randn(3, 4, generator=torch.Generator().manual_seed(1)).bfloat16(),
-        "exp_avg.w": torch.arange(12.0).view(3, 4).t(),
-        "empty": torch.zeros(0, 3),
-        "step": torch.tensor(41),
-    }
-
-
-def blank(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name: torch.full_like(tensor, 9) for name, tensor in tensors.items()}
-
-
-def bits(tensors: dict[str, Tensor]) -> dict[str, tuple[Any, ...]]:
-    return {
-        name: (t.dtype, t.shape, t.contiguous().flatten().view(torch.uint8).tolist())
-        for name, t in tensors.items()
-    }
-
-
-def saved(folder: Path, keep: int = 3, steps: tuple[int, ...] = (1,)) -> Checkpoints:
-    checkpoints = Checkpoints(folder, keep, 0, 1, "start")
-    for step in steps:
-        checkpoints.save(step, some_tensors(), STATE | {"step": step})
-    checkpoints.wait()
-    return checkpoints
 
 
 def names(folder: Path) -> list[str]:
@@ -200,108 +164,6 @@ def test_a_rank_that_does_not_come_is_named(
     with pytest.raises(TrainerError, match=message):
         alone.wait()
     assert alone.steps() == []
-
-
-def edit(path: Path, change: Callable[[bytes], bytes]) -> None:
-    path.write_bytes(change(path.read_bytes()))
-
-
-def flip(data: bytes) -> bytes:
-    return data[:-5] + bytes([data[-5] ^ 1]) + data[-4:]
-
-
-@pytest.mark.parametrize(
-    ("file", "damage", "message"),
-    [
-        ("rank-00000.safetensors", flip, "does not have the SHA-256 of manifest.json"),
-        ("rank-00000.safetensors", lambda data: data[:-1], r"has [\d,]+ bytes where [\d,]+ were written"),
-        ("rank-00000.safetensors", None, "cannot be read .No such file"),
-        (
-            "rank-00000.json",
-            lambda data: data.replace(b'"rows": 7', b'"rows": 6'),
-            "does not have the SHA-256",
-        ),
-        ("rank-00000.json", lambda data: b"", r"has 0 bytes where [\d,]+ were written"),
-        ("rank-00000.json", None, "cannot be read .No such file"),
-        (
-            "manifest.json",
-            lambda data: data.replace(b"512", b"513"),
-            "does not have the SHA-256 written in it",
-        ),
-        ("manifest.json", lambda data: data[: len(data) // 2], "cannot be read"),
-        ("manifest.json", lambda data: b"[]", "cannot be read"),
-        ("manifest.json", lambda data: b"{}", "cannot be read"),
-        ("manifest.json", lambda data: b"\xff", "cannot be read"),
-    ],
-)
-def test_damage_names_the_file_and_what_to_do(
-    file: str, damage: Callable[[bytes], bytes] | None, message: str, tmp_path: Path
-) -> None:
-    saved(tmp_path, steps=(1, 2))
-    path = tmp_path / "step-00000002"
-    if damage:
-        edit(path / file, damage)
-    else:
-        (path / file).unlink()
-    message = (
-        rf"{re.escape(str(path / file))} {message}.*; delete {path} to go on from the checkpoint before it"
-    )
-    tensors = blank(some_tensors())
-    with pytest.raises(TrainerError, match=message):
-        load(path, tensors)
-    with pytest.raises(TrainerError, match=message):
-        read_tensors(path)
-    assert load(tmp_path / "step-00000001", tensors)["step"] == 1
-
-
-def test_rows_that_no_rank_wrote_are_missed(tmp_path: Path) -> None:
-    saved(tmp_path)
-    path = find(tmp_path)
-    edit(path / "rank-00000.json", lambda data: data.replace(b'"rows": 7', b'"rows": 6'))
-    manifest = json.loads((path / "manifest.json").read_bytes())
-    del manifest["sha256"]
-    manifest["files"]["rank-00000.json"] = durable.fingerprint(path / "rank-00000.json")
-    durable.write_json(path / "manifest.json", manifest | {"sha256": durable.digest(manifest)})
-    with pytest.raises(TrainerError, match=r"holds 6 of rows 0 to 7 of model\.w; delete"):
-        read_tensors(path)
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (
-            {"model.w": torch.zeros(7, 6)},
-            r"model\.w is .*\[7, 5\].*, where .*\[7, 6\].* is asked for; go on with",
-        ),
-        ({"model.w": torch.zeros(7, 5).double()}, r"model\.w is .*float32.*, where .*float64.* is asked for"),
-        ({"another": torch.zeros(1)}, r"another is None, where .* is asked for"),
-        ({"model.w": None}, r"model\.w is .*, where None is asked for"),
-    ],
-)
-def test_other_tensors_than_were_saved_are_named(
-    change: dict[str, Tensor | None], message: str, tmp_path: Path
-) -> None:
-    saved(tmp_path)
-    tensors = blank(some_tensors())
-    before = bits(tensors)
-    asked = {name: tensor for name, tensor in (tensors | change).items() if tensor is not None}
-    with pytest.raises(TrainerError, match=rf"step-00000001: tensor {message}"):
-        load(find(tmp_path), asked)
-    assert bits(tensors) == before
-    with pytest.raises(TrainerError, match="holds no tensor another"):
-        read_tensors(find(tmp_path), ["another"])
-
-
-def test_what_is_no_checkpoint_is_named(tmp_path: Path) -> None:
-    with pytest.raises(TrainerError, match="holds no complete checkpoint; is it the folder of a run"):
-        find(tmp_path / "nowhere")
-    saved(tmp_path, steps=(1, 3))
-    with pytest.raises(TrainerError, match=r"holds no checkpoint of step 2; choose one of \[1, 3\]"):
-        find(tmp_path, 2)
-    with pytest.raises(TrainerError, match=r"nowhere is no complete checkpoint: .*manifest\.json"):
-        load(tmp_path / "nowhere", {})
-    with pytest.raises(TrainerError, match="at least 1, not 0"):
-        Checkpoints(tmp_path, 0, 0, 1, "start")
 
 
 def test_a_write_that_failed_is_raised_once_by_the_next_call(tmp_path: Path) -> None:
