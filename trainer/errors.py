@@ -2,4 +2,4 @@
 
 
 class TrainerError(ValueError):
-    """Something the user gave cannot be used: a preset, a folder, a checkpoint; says which, and what to do."""
+    """Something given cannot be used: a preset, a folder, a checkpoint; says which, and what to do."""

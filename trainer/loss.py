@@ -17,7 +17,7 @@ CHUNK = 512  # tokens; its logits of 32,000 pieces are 64 MB in fp32
 
 
 def cross_entropy(x_ND: Tensor, weight_VD: Tensor, targets_N: Tensor) -> Tensor:
-    """float32[N], −log softmax(x · weightᵀ) at the targets; only a multiple of their sum can be differentiated.
+    """float32[N], −log softmax(x · weightᵀ) at the targets; only their sum can be differentiated.
 
     Args:
         x_ND: hidden states, of the type to compute in.

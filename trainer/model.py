@@ -1,20 +1,22 @@
 """LLaMA: tokens in, logits or the loss of each target token out.
 
 The architecture of the paper's section 2.2, as released (facebookresearch/llama, branch llama_v1,
-llama/model.py): RMSNorm before attention and feed-forward, SwiGLU, rotary positions on adjacent pairs, no biases,
-embedding and output apart. Parameters bear Meta's names, so a released checkpoint is a `state_dict`.
+llama/model.py): RMSNorm before attention and feed-forward, SwiGLU, rotary positions on adjacent pairs, no
+biases, embedding and output apart. Parameters bear Meta's names, so a released checkpoint is a `state_dict`.
 
 Letters of shapes: B batch, T time, D dim, H heads, K width of a head, F width of the feed-forward,
 V vocabulary, N = B·T tokens.
 
-Parameters are fp32 master weights; what is computed is of `Llama.dtype`: each weight is cast where it is used,
-which is nothing where FSDP has gathered it in that type already. Norms, rotation and loss are computed in fp32.
+Parameters are fp32 master weights; what is computed is of `Llama.dtype`: each weight is cast where it is
+used, which is nothing where FSDP has gathered it in that type already. Norms, rotation and loss are computed
+in fp32.
 """
 
 from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Mapping
 
 import torch
 import torch.nn.functional as F
@@ -186,26 +188,30 @@ def attend(q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, mask: Mask) -> Tensor
 
 
 @torch.no_grad()
-def initialise(model: Llama, seed: int) -> None:
+def initialise(model: Llama, seed: int, given: Mapping[str, Tensor] | None = None) -> None:
     """Give a model its first weights: the same ones on any device and any number of ranks.
+
+    Args:
+        model: whose parameters lie on a device, whole or in shards of FSDP.
+        seed: of random ones.
+        given: whole tensors by the names of parameters, instead of random ones.
 
     LLaMA's are not published. Here: normal with deviation 0.02, for those that write to the residual stream
     (wo, w2) divided by √(2 · layers); norms 1. Each tensor has a generator of its own, seeded by its name.
     """
     for name, parameter in model.named_parameters():
-        if name.endswith("norm.weight"):
-            parameter.fill_(1.0)
-            continue
-        std = _INIT_STD
-        if name.endswith(("wo.weight", "w2.weight")):
-            std /= math.sqrt(2 * model.shape.layers)
-        key = int.from_bytes(hashlib.sha256(f"{seed} {name}".encode()).digest()[:7], "little")
-        whole = torch.empty(parameter.shape).normal_(0.0, std, generator=torch.Generator().manual_seed(key))
+        whole = _random(name, parameter, seed, model.shape.layers) if given is None else given[name]
         if isinstance(
             parameter, DTensor
-        ):  # each rank makes the whole tensor and keeps its part: nothing is sent
+        ):  # each rank has the whole tensor and keeps its part: nothing is sent
             whole = whole.to(parameter.device)
-            part = distribute_tensor(whole, parameter.device_mesh, parameter.placements, src_data_rank=None)
-            parameter.copy_(part)
-        else:
-            parameter.copy_(whole)
+            whole = distribute_tensor(whole, parameter.device_mesh, parameter.placements, src_data_rank=None)
+        parameter.copy_(whole)
+
+
+def _random(name: str, parameter: Tensor, seed: int, layers: int) -> Tensor:
+    if name.endswith("norm.weight"):
+        return torch.ones(parameter.shape)
+    std = _INIT_STD / math.sqrt(2 * layers) if name.endswith(("wo.weight", "w2.weight")) else _INIT_STD
+    key = int.from_bytes(hashlib.sha256(f"{seed} {name}".encode()).digest()[:7], "little")
+    return torch.empty(parameter.shape).normal_(0.0, std, generator=torch.Generator().manual_seed(key))

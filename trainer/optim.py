@@ -100,7 +100,27 @@ class Guard:
         self.in_a_row += 1
         if self.in_a_row == _IN_A_ROW:
             raise TrainerError(
-                f"{_IN_A_ROW} steps in a row could not be taken, the last one: {reason}. Training has diverged: "
-                "go on from an earlier checkpoint with a lower learning rate"
+                f"{_IN_A_ROW} steps in a row could not be taken, the last one: {reason}. Training has "
+                "diverged: go on from an earlier checkpoint with a lower learning rate"
             )
         return reason
+
+
+def start(optimizer: torch.optim.AdamW, updates: int) -> None:
+    """Give each parameter its moments, zero unless it has some, and say how many updates are behind them."""
+    for group in optimizer.param_groups:
+        for p in group["params"]:
+            state = optimizer.state[p]
+            if not state:
+                state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(p), torch.zeros_like(p)
+            state["step"] = torch.tensor(float(updates), device=p.device)
+
+
+def named_tensors(model: nn.Module, optimizer: torch.optim.AdamW) -> dict[str, Tensor]:
+    """Parameters as ``model.NAME``, moments as ``exp_avg.NAME`` and ``exp_avg_sq.NAME``."""
+    tensors: dict[str, Tensor] = {}
+    for name, p in model.named_parameters():
+        tensors[f"model.{name}"] = p.detach()
+        for moment in ("exp_avg", "exp_avg_sq"):
+            tensors[f"{moment}.{name}"] = optimizer.state[p][moment]
+    return tensors

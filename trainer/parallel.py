@@ -1,8 +1,8 @@
 """How a model lies on devices: ranks, shards of parameters (FSDP2), activation checkpointing, compilation.
 
-In: environment variables of torchrun, if any. On one rank the model is a plain module; on several each block is a
-unit of FSDP: its parameters are gathered in the type that is computed in while the block before it computes, its
-gradients are summed in fp32 while the block before it, on the way back, computes.
+In: environment variables of torchrun, if any. On one rank the model is a plain module; on several each block
+is a unit of FSDP: its parameters are gathered in the type that is computed in while the block before it
+computes, its gradients are summed in fp32 while the block before it, on the way back, computes.
 """
 
 from __future__ import annotations
@@ -89,7 +89,9 @@ def ranks(device: str | None = None, *, deterministic: bool = True) -> Iterator[
     if kind not in ("cpu", "cuda"):
         raise TrainerError(f"no device {kind!r}: cpu or cuda")
     if kind == "cuda" and torch.cuda.device_count() <= local:
-        raise TrainerError(f"process {local} of this machine has no GPU: there are {torch.cuda.device_count()}")
+        raise TrainerError(
+            f"process {local} of this machine has no GPU: there are {torch.cuda.device_count()}"
+        )
     if deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(deterministic)

@@ -72,7 +72,7 @@ def write_corpus(
         "marks": {"begin": marks[0], "end": marks[1]},
         "sets": sets,
         "sources": list(SOURCES),
-        "tokenizer": {"sentencepiece": "0.2.3", "sha256": tokenizer},
+        "tokenizer": {"pieces": vocab, "sentencepiece": "0.2.3", "sha256": tokenizer},
         "mixture": {"seed": seed, "weights": dict.fromkeys(SOURCES, 1 / len(SOURCES))},
     }
     (root / "manifest.json").write_text(json.dumps(manifest, indent=2, sort_keys=True))

@@ -1,0 +1,180 @@
+"""`python -m trainer`: train a LLaMA on token shards."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sys
+from pathlib import Path
+
+from tokenizer.reader import Corpus, Reader
+from tokenizer.shards import ShardError
+from trainer import presets
+from trainer.console import Console
+from trainer.errors import TrainerError
+from trainer.evaluate import table, unigram
+from trainer.held_out import held_out
+from trainer.parallel import CHECKPOINTING, Ranks, ranks
+from trainer.presets import Preset
+from trainer.recipe import PRECISIONS, Options, resolve
+from trainer.train import CURVE, METRICS, Trainer, train
+
+_EPILOG = """examples:
+  python -m trainer --data runs/sample/shards --preset tiny --output runs/sample/model
+  python -m trainer --data shards --preset 60m --tokens 100000000 --warmup-steps 50 --output runs/60m
+  torchrun --nproc-per-node 8 -m trainer --data shards --preset 7b --output runs/7b --checkpointing selective
+
+The same command goes on from the last checkpoint, whatever ended it before, on any number of devices; on as
+many as before the losses are the same, bit for bit. Ctrl-C and SIGTERM end it after the step under way.
+What comes after: python -m trainer.evaluate, .generate, .export, .harness, .plot, each with --help."""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Train; returns the exit status: 0 done or stopped, 1 failed on the way, 2 asked wrongly."""
+    args = _parser().parse_args(argv)
+    try:
+        with ranks(args.device, deterministic=args.deterministic) as here:
+            return _run(args, here)
+    except (TrainerError, ShardError) as error:
+        print(f"trainer: {error}", file=sys.stderr)
+        return 2
+
+
+def _run(args: argparse.Namespace, here: Ranks) -> int:
+    preset, corpus = _preset(args), Corpus.open(args.data)
+    options = _options(args, preset)
+    recipe = resolve(
+        preset,
+        corpus,
+        tokens=args.tokens or preset.tokens,
+        seed=args.seed,
+        within_documents=args.within_documents,
+        explosion=args.explosion,
+        start=options.start,
+    )
+    if args.verify and here.first:
+        Reader([corpus], recipe.length, recipe.seed).verify()
+    trainer = Trainer(recipe, options, here)
+    console = Console(silent=not here.first)
+    try:
+        scores = train(trainer, corpus, console)
+    except (TrainerError, ShardError) as error:
+        print(f"trainer: {error}", file=sys.stderr)
+        return 1
+    if here.first:
+        if scores:
+            texts = held_out(args.data)
+            print(
+                table(scores, unigram(corpus, texts, vocab=recipe.shape.vocab, limit=options.evaluate_tokens))
+            )
+        print(f"{args.output}: {METRICS}, {CURVE}, checkpoints")
+    return 0
+
+
+def _preset(args: argparse.Namespace) -> Preset:
+    """The preset, with what the command line says otherwise."""
+    preset = presets.load(args.preset)
+    fields = ("length", "learning_rate", "warmup_steps", "batch_tokens", "precision")
+    changes = {name: value for name in fields if (value := getattr(args, name)) is not None}
+    return dataclasses.replace(preset, **changes)
+
+
+def _options(args: argparse.Namespace, preset: Preset) -> Options:
+    names = {field.name for field in dataclasses.fields(Options)} - {"micro_batch"}
+    given = {name: value for name in names if (value := getattr(args, name)) is not None}
+    return Options(micro_batch=args.micro_batch or preset.micro_batch, **given)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m trainer",
+        description=__doc__,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("--data", required=True, metavar="SHARDS", help="corpus of `llama-corpus mix`")
+    add("--output", required=True, type=Path, metavar="DIR", help="of metrics, curve and checkpoints")
+    add("--preset", required=True, metavar="NAME", help=f"size: {', '.join(presets.names())}")
+
+    group = parser.add_argument_group("the recipe: what decides the losses; the preset's unless given")
+    add = group.add_argument
+    add("--tokens", type=_positive, metavar="N", help="to train on; whole batches of them")
+    add("--batch-tokens", type=_positive, metavar="N", help="of a global batch")
+    add("--length", type=_positive, metavar="N", help="tokens of a sequence")
+    add("--learning-rate", type=float, metavar="RATE", help="its peak")
+    add("--warmup-steps", type=int, metavar="N", help="over which the rate grows")
+    add("--precision", choices=PRECISIONS, help="of what is computed")
+    add("--seed", type=int, default=0, metavar="N", help="of first weights and order (default: 0)")
+    add(
+        "--within-documents",
+        action="store_true",
+        help="attention stays within a document (the paper's does not)",
+    )
+    add(
+        "--explosion",
+        type=float,
+        default=10.0,
+        metavar="X",
+        help="leave out steps whose gradient is X times the usual one (default: 10)",
+    )
+    add("--from", dest="start", type=Path, metavar="DIR", help="first weights: a Hugging Face folder")
+
+    group = parser.add_argument_group("options: what only decides speed and what is written")
+    add = group.add_argument
+    add("--micro-batch", type=_positive, metavar="N", help="sequences a device takes at a time")
+    add(
+        "--checkpointing",
+        choices=CHECKPOINTING,
+        help="of activations: selective keeps what products and attention give, full only what blocks are "
+        "given (default: none)",
+    )
+    add("--compiled", action=argparse.BooleanOptionalAction, help="compile the blocks (default: yes)")
+    add(
+        "--deterministic",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="only kernels that give the same bits each time (default: yes)",
+    )
+    add("--device", choices=("cpu", "cuda"), help="default: a GPU where there is one")
+    add(
+        "--checkpoint-every",
+        type=_positive,
+        metavar="STEPS",
+        help="default: a tenth of the run, at most 1,000",
+    )
+    add("--keep", type=_positive, metavar="N", help="checkpoints (default: 2)")
+    add(
+        "--evaluate-every", type=_positive, metavar="STEPS", help="default: a tenth of the run, at most 1,000"
+    )
+    add(
+        "--evaluate-tokens",
+        type=_positive,
+        metavar="N",
+        help="held-out tokens of each source (default: 32,768)",
+    )
+    add(
+        "--prompt",
+        dest="prompts",
+        action="append",
+        metavar="TEXT",
+        help="continue it at each evaluation; may be repeated",
+    )
+    add("--stop-after", type=_positive, metavar="STEP", help="stop there, as if asked to; the schedule stays")
+    add("--verify", action="store_true", help="hash every shard before training")
+    add("--watts", type=float, help="of a device, instead of measuring")
+    add("--pue", type=float, help="power usage effectiveness (default: 1.1, as in the paper)")
+    add("--kg-per-kwh", type=float, metavar="KG", help="CO2eq of energy (default: 0.385, as in the paper)")
+    return parser
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, not {text}")
+    return number
+
+
+if __name__ == "__main__":
+    sys.exit(main())
