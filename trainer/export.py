@@ -101,12 +101,12 @@ def restore(path: Path, device: torch.device | str) -> Llama:
 
 
 def checkpoint_of(run: Path, step: int | None) -> Path:
-    """The folder of a step of a run, of the last one if None; a checkpoint or Hugging Face folder is itself.
+    """The folder of a step of a run, of the last one if None; the folder of a checkpoint is itself.
 
     Raises:
         TrainerError: there is none.
     """
-    if (run / "config.json").exists() or (run.name.startswith("step-") and (run / MANIFEST).exists()):
+    if run.name.startswith("step-") and (run / MANIFEST).exists():
         return run
     return find(run / "checkpoints", step)
 

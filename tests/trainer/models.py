@@ -16,7 +16,7 @@ from trainer.checkpoint import Checkpoints
 from trainer.model import Llama
 from trainer.presets import Shape
 
-os.environ["HF_HUB_OFFLINE"] = "1"  # before transformers and its hub are imported
+os.environ |= {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}  # before their libraries are imported
 
 SHAPE = Shape(dim=32, heads=4, layers=2, vocab=300, norm_eps=1e-4, rope_theta=5_000.0)
 LENGTH = 64
@@ -32,7 +32,9 @@ def random_model(shape: Shape = SHAPE, seed: int = 0) -> Llama:
     return model
 
 
-def write_run(run: Path, models: dict[int, Llama], tokenizer: Path | None = None) -> Path:
+def write_run(
+    run: Path, models: dict[int, Llama], tokenizer: Path | None = None, length: int = LENGTH
+) -> Path:
     """A run's folder with a checkpoint a step, as python -m trainer leaves it."""
     checkpoints = Checkpoints(run / "checkpoints", keep=len(models), rank=0, world=1, attempt="a")
     for step, model in models.items():
@@ -42,7 +44,7 @@ def write_run(run: Path, models: dict[int, Llama], tokenizer: Path | None = None
         sha256 = hashlib.sha256(tokenizer.read_bytes()).hexdigest() if tokenizer else "0" * 64
         state: dict[str, Any] = {
             "shape": dataclasses.asdict(model.shape),
-            "length": LENGTH,
+            "length": length,
             "tokenizer_sha256": sha256,
             "step": step,
         }

@@ -1,0 +1,188 @@
+"""Scores of an exported model on local evaluations, by lm-evaluation-harness, without a network.
+
+In: a Hugging Face folder with its tokenizer, and a folder with a folder an evaluation (see
+`trainer.evaluation_sets`). Out: metrics by task, and of MMLU by area. What is asked and how it is scored is
+published with the harness (lm_eval/tasks); the files in `trainer/tasks` include that, and say what differs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from trainer.durable import write_json
+from trainer.errors import TrainerError
+
+TASKS = Path(__file__).with_name("tasks")
+_EPILOG = """examples:
+  python -m trainer.export runs/tiny --output exported --tokenizer tokenizer.model
+  python -m trainer.harness exported --data evals --output results.json
+  python -m trainer.harness exported --data evals --tasks hellaswag mmlu --limit 100 --output results.json
+
+evals/ holds hellaswag/*.jsonl, winogrande/*.jsonl, gsm8k/*.jsonl, mmlu/test/SUBJECT_test.csv,
+truthfulqa/*.csv, crows_pairs/*.csv, winogender/templates.tsv and winogender/all_sentences.tsv."""
+
+
+def names() -> list[str]:
+    """Evaluations there are task files for."""
+    return sorted(path.stem for path in TASKS.glob("*.yaml"))
+
+
+def score(
+    model: Path,
+    data: Path,
+    evaluations: Sequence[str],
+    *,
+    limit: int | None = None,
+    batch: int = 8,
+    device: str = "cpu",
+) -> dict[str, Any]:
+    """Run evaluations.
+
+    Args:
+        model: Hugging Face folder.
+        data: folder with a folder an evaluation.
+        evaluations: some of `names`.
+        limit: documents of each task, the first ones; None for all.
+        batch: sequences at a time.
+        device: as torch names it.
+
+    Returns:
+        ``{"tasks": {task: {metric: value, "documents": n}}, "versions": …}``; metrics bear the name of their
+        filter too, as the harness has it: ``acc,none``.
+
+    Raises:
+        TrainerError: a folder or file is missing or is not what it should be.
+    """
+    for name in ("config.json", "tokenizer.json"):
+        if not (model / name).exists():
+            raise TrainerError(
+                f"{model} has no {name}; make it by python -m trainer.export … --tokenizer FILE"
+            )
+    if unknown := set(evaluations) - set(names()):
+        raise TrainerError(f"no evaluation {', '.join(sorted(unknown))}; there are {', '.join(names())}")
+    os.environ |= dict.fromkeys(
+        ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "HF_DATASETS_DISABLE_PROGRESS_BARS"), "1"
+    )
+    logging.getLogger("lm_eval").setLevel(logging.ERROR)  # it tells twice of each task what it was given
+    try:
+        import lm_eval.tasks  # type: ignore[import-untyped]
+        from lm_eval.tasks import TaskManager
+    except ImportError as error:
+        raise TrainerError(
+            f"{error}; install the extra harness: pip install 'llama-corpus[harness]'"
+        ) from error
+    with tempfile.TemporaryDirectory(prefix="llama-corpus-tasks-") as folder:
+        write_tasks(Path(folder), Path(lm_eval.tasks.__file__).parent, evaluations)
+        manager = TaskManager(include_path=folder, include_defaults=False, metadata={"folder": str(data)})
+        found = lm_eval.simple_evaluate(
+            model="hf",
+            model_args={"pretrained": str(model)},
+            tasks=manager.all_subtasks,
+            task_manager=manager,
+            limit=limit,
+            batch_size=batch,
+            device=device,
+            log_samples=False,
+        )
+    scores = {task: _metrics(found, task) for task in manager.all_subtasks}
+    tags = (tag for tag in manager.all_tags if tag.startswith("mmlu_"))
+    areas = {tag.removesuffix("_tasks"): manager.task_index[tag].tags for tag in tags}
+    if areas:
+        areas["mmlu"] = set().union(*areas.values())
+    means = {area: _mean([scores[task] for task in tasks]) for area, tasks in areas.items()}
+    return {
+        "tasks": scores | means,
+        "versions": {name: version(name) for name in ("lm_eval", "transformers", "torch")},
+    }
+
+
+def write_tasks(folder: Path, published: Path, evaluations: Sequence[str]) -> None:
+    """Write task files that a `TaskManager` reads.
+
+    One of `TASKS` names after ``include:`` patterns of published files. It is written once for each of these,
+    with that file's path there, and its name for ``{name}``.
+
+    Args:
+        folder: an empty one.
+        published: folder of the harness's own tasks.
+        evaluations: some of `names`.
+    """
+    for evaluation in evaluations:
+        text = (TASKS / f"{evaluation}.yaml").read_text("utf-8")
+        (line,) = (line for line in text.splitlines() if line.startswith("include: "))
+        for pattern in line.removeprefix("include: ").split():
+            for path in sorted(published.glob(pattern)):
+                whole = text.replace(line, f"include: {path}").replace("{name}", path.stem)
+                (folder / path.name).write_text(whole, "utf-8")
+
+
+def _metrics(found: Mapping[str, Any], task: str) -> dict[str, Any]:
+    numbers = {key: value for key, value in found["results"][task].items() if isinstance(value, (int, float))}
+    return numbers | {"documents": found["n-samples"][task]["effective"]}
+
+
+def _mean(scores: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """acc over the documents of several tasks, each document alike (lm_eval/tasks/mmlu: weight_by_size)."""
+    documents = sum(one["documents"] for one in scores)
+    return {
+        "acc,none": sum(one["acc,none"] * one["documents"] for one in scores) / documents,
+        "documents": documents,
+    }
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; returns the exit status: 0 done, 2 asked wrongly."""
+    parser = argparse.ArgumentParser(
+        prog="python -m trainer.harness",
+        description="Score an exported model by lm-evaluation-harness on local files.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("model", type=Path, metavar="MODEL", help="Hugging Face folder, as python -m trainer.export makes it")
+    add("--data", type=Path, required=True, metavar="FOLDER", help="with a folder an evaluation")
+    add("--output", type=Path, required=True, metavar="FILE", help="JSON to write")
+    add("--tasks", nargs="+", default=names(), metavar="NAME", help="(default: %(default)s)")
+    add("--limit", type=int, metavar="N", help="documents of each task (default: all)")
+    add("--batch", type=int, default=8, metavar="N", help="sequences at a time (default: 8)")
+    add("--device", help="as torch names it (default: a GPU where there is one)")
+    args = parser.parse_args(argv)
+    device = args.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        found = score(args.model, args.data, args.tasks, limit=args.limit, batch=args.batch, device=device)
+    except TrainerError as error:
+        print(f"harness: {error}", file=sys.stderr)
+        return 2
+    write_json(args.output, found)
+    print(table(found["tasks"]))
+    return 0
+
+
+def table(scores: Mapping[str, Mapping[str, Any]]) -> str:
+    """A line for each metric of each task; standard errors beside them."""
+    lines = []
+    for task, metrics in scores.items():
+        for key, value in metrics.items():
+            metric, _, kind = key.partition(",")
+            if not kind or metric.endswith("_stderr"):
+                continue
+            error = metrics.get(f"{metric}_stderr,{kind}")
+            name = metric if kind == "none" else f"{metric} ({kind})"
+            plus = "" if error is None else f" ± {error:.4f}"
+            lines.append(f"{task:<44}{metrics['documents']:>7,}  {name:<32}{value:>9.4f}{plus}")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
