@@ -127,7 +127,8 @@ def write_tasks(folder: Path, published: Path, evaluations: Sequence[str]) -> No
 
 
 def _metrics(found: Mapping[str, Any], task: str) -> dict[str, Any]:
-    numbers = {key: value for key, value in found["results"][task].items() if isinstance(value, (int, float))}
+    results = found["results"][task]
+    numbers = {key: x for key, x in results.items() if "," in key and isinstance(x, (int, float))}
     return numbers | {"documents": found["n-samples"][task]["effective"]}
 
 
