@@ -7,45 +7,53 @@ output matrix and their gradients stay. Letters of shapes are those of `trainer.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import FunctionCtx
 
+Kernel = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 CHUNK = 512  # tokens; its logits of 32,000 pieces are 64 MB in fp32
 
 
-def cross_entropy(x_ND: Tensor, weight_VD: Tensor, targets_N: Tensor) -> Tensor:
+def cross_entropy(x_ND: Tensor, weight_VD: Tensor, targets_N: Tensor, *, compiled: bool) -> Tensor:
     """float32[N], −log softmax(x · weightᵀ) at the targets; only their sum can be differentiated.
 
     Args:
         x_ND: hidden states, of the type to compute in.
         weight_VD: output matrix, of that type or fp32; its gradient is of its own type.
         targets_N: int64.
+        compiled: whether what is computed of a chunk's logits is one kernel, or several.
     """
-    losses: Tensor = _CrossEntropy.apply(x_ND, weight_VD, targets_N, torch.is_grad_enabled())
+    kernel = _compiled_kernel if compiled else losses_and_gradient
+    losses: Tensor = _CrossEntropy.apply(
+        x_ND, weight_VD, targets_N, kernel if torch.is_grad_enabled() else None
+    )
     return losses
 
 
 class _CrossEntropy(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x_ND: Tensor, weight_VD: Tensor, targets_N: Tensor, gradients: bool) -> Tensor:
+    def forward(
+        ctx: Any, x_ND: Tensor, weight_VD: Tensor, targets_N: Tensor, kernel: Kernel | None
+    ) -> Tensor:
         w_VD = weight_VD.to(x_ND.dtype)
         losses_N = torch.empty(len(x_ND), dtype=torch.float32, device=x_ND.device)
-        if gradients:
+        if kernel:
             grad_x_ND = torch.empty_like(x_ND)
             grad_w_VD = torch.zeros_like(weight_VD, dtype=torch.float32)
         for start in range(0, len(x_ND), CHUNK):
             rows = slice(start, start + CHUNK)
             logits = x_ND[rows] @ w_VD.T
-            if gradients:
-                losses_N[rows], grad_logits = losses_and_gradient(logits, targets_N[rows])
+            if kernel:
+                losses_N[rows], grad_logits = kernel(logits, targets_N[rows])
                 grad_x_ND[rows] = grad_logits @ w_VD
                 grad_w_VD += grad_logits.T @ x_ND[rows]
             else:
                 losses_N[rows] = losses(logits, targets_N[rows])
-        if gradients:
+        if kernel:
             ctx.save_for_backward(grad_x_ND, grad_w_VD)
         return losses_N
 
@@ -75,3 +83,6 @@ def losses_and_gradient(logits_NV: Tensor, targets_N: Tensor) -> tuple[Tensor, T
     hit_NV = pieces_V == targets_N.unsqueeze(1)
     gradient_NV = torch.exp(wide_NV - total_N.unsqueeze(1)) - hit_NV.float()
     return total_N - picked_N, gradient_NV.to(logits_NV.dtype)
+
+
+_compiled_kernel: Kernel = torch.compile(losses_and_gradient, dynamic=False)

@@ -33,12 +33,19 @@ Mask = Tensor | BlockMask | None
 
 
 class Llama(nn.Module):
-    """The model; `Llama(shape)` has no sensible weights until `initialise` or a checkpoint gives them."""
+    """The model; `Llama(shape)` has no sensible weights until `initialise` or a checkpoint gives them.
+
+    Attributes:
+        shape: of its tensors.
+        dtype: that it computes in.
+        compiled: whether the loss's kernel is; blocks are where `parallel.distribute` does it.
+    """
 
     def __init__(self, shape: Shape, dtype: torch.dtype = torch.float32) -> None:
         super().__init__()
         self.shape = shape
         self.dtype = dtype
+        self.compiled = False
         self.tok_embeddings = nn.Embedding(shape.vocab, shape.dim)
         self.layers = nn.ModuleList(Block(shape) for _ in range(shape.layers))
         self.norm = RMSNorm(shape.dim, shape.norm_eps)
@@ -67,7 +74,9 @@ class Llama(nn.Module):
         x_BTD = self.norm(x_BTD)
         if targets_BT is None:
             return self.output(x_BTD).float()  # type: ignore[no-any-return]
-        losses_N = cross_entropy(x_BTD.flatten(0, 1), self.output.weight, targets_BT.flatten())
+        losses_N = cross_entropy(
+            x_BTD.flatten(0, 1), self.output.weight, targets_BT.flatten(), compiled=self.compiled
+        )
         return losses_N.view_as(targets_BT)
 
 

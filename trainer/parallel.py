@@ -115,6 +115,7 @@ def distribute(model: Llama, ranks: Ranks, *, checkpointing: str, compiled: bool
 
     Parameters are then allocated on the device, without values.
     """
+    model.compiled = compiled
     for layer in model.layers:
         layer.forward = _forward(layer.forward, checkpointing, compiled)
     if ranks.world > 1:
