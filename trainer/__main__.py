@@ -12,8 +12,8 @@ from tokenizer.shards import ShardError
 from trainer import presets
 from trainer.console import Console
 from trainer.errors import TrainerError
-from trainer.evaluate import table, unigram
-from trainer.held_out import held_out
+from trainer.evaluate.held_out import held_out
+from trainer.evaluate.scores import table, unigram
 from trainer.parallel import CHECKPOINTING, Ranks, ranks
 from trainer.presets import Preset
 from trainer.recipe import PRECISIONS, Options, resolve

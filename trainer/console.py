@@ -8,8 +8,8 @@ from collections.abc import Mapping
 
 from tqdm import tqdm
 
-from trainer.carbon import Carbon
-from trainer.evaluate import Score
+from trainer.evaluate.scores import Score
+from trainer.metrics.carbon import Carbon
 
 _LOG_SECONDS = 15.0
 

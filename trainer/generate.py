@@ -16,9 +16,9 @@ import sentencepiece
 import torch
 from torch import Tensor, nn
 
-from trainer.checkpoint import read_state
+from trainer.checkpoint.folder import read_state
 from trainer.errors import TrainerError
-from trainer.export import check_tokenizer, checkpoint_of, restore
+from trainer.export.models import check_tokenizer, checkpoint_of, restore
 from trainer.parallel import ranks
 
 _EPILOG = """examples:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from tokenizer.reader import Corpus
-from trainer.durable import digest, fingerprint
+from trainer.checkpoint.durable import digest, fingerprint
 from trainer.errors import TrainerError
 from trainer.presets import Preset, Shape
 

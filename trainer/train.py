@@ -22,20 +22,21 @@ import torch
 from torch import Tensor
 
 from tokenizer.reader import Corpus, Reader
-from trainer import checkpoint, memory, optim, parallel
-from trainer.carbon import report
-from trainer.checkpoint import Checkpoints
+from trainer import memory, optim, parallel
+from trainer.checkpoint.folder import Checkpoints, find, load, read_state
 from trainer.console import Console
 from trainer.data import Batch, Loader
-from trainer.energy import EnergyMeter
 from trainer.errors import TrainerError
-from trainer.evaluate import Score, bits_per_byte
-from trainer.held_out import held_out
-from trainer.hugging_face import load_hf
-from trainer.metrics import MetricsLog, flops_6n, flops_attention, peak_flops
+from trainer.evaluate.held_out import held_out
+from trainer.evaluate.scores import Score, bits_per_byte
+from trainer.export.hugging_face import load_hf
+from trainer.metrics.carbon import report
+from trainer.metrics.energy import EnergyMeter
+from trainer.metrics.flops import flops_6n, flops_attention, peak_flops
+from trainer.metrics.log import MetricsLog
 from trainer.model import Llama, initialise
 from trainer.parallel import Ranks
-from trainer.plot import loss_curve
+from trainer.plot.figure import loss_curve
 from trainer.recipe import PRECISIONS, Options, Recipe
 
 METRICS, CURVE, CHECKPOINTS = "metrics.jsonl", "loss.png", "checkpoints"
@@ -103,9 +104,9 @@ class Trainer:
         memory.check(recipe, options, ranks)
         folder = options.output / CHECKPOINTS
         self._checkpoints = Checkpoints(folder, options.keep, ranks.rank, ranks.world, ranks.attempt)
-        last = checkpoint.find(folder) if self._checkpoints.steps() else None
+        last = find(folder) if self._checkpoints.steps() else None
         if last is not None:
-            recipe.check(checkpoint.read_state(last)["recipe"], last)
+            recipe.check(read_state(last)["recipe"], last)
 
         with torch.device("meta"):
             self.model = Llama(recipe.shape, PRECISIONS[recipe.precision])
@@ -117,7 +118,7 @@ class Trainer:
         if last is None:
             initialise(self.model, recipe.seed, self._given())
         else:
-            state = checkpoint.load(last, optim.named_tensors(self.model, self._optimizer))["progress"]
+            state = load(last, optim.named_tensors(self.model, self._optimizer))["progress"]
             self.progress = Progress(**state | {"guard": optim.Guard(**state["guard"])})
             optim.start(self._optimizer, self.progress.guard.taken)
 

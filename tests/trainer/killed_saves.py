@@ -19,8 +19,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from trainer import checkpoint
-from trainer.checkpoint import Checkpoints, read_state, read_tensors
+from trainer.checkpoint import folder as checkpoint
+from trainer.checkpoint.folder import Checkpoints, read_state, read_tensors
 
 CALLS = ("mkdir", "fsync", "rename", "unlink", "rmdir")
 

@@ -12,7 +12,7 @@ import torch
 
 from corpus.sample import TEXTS
 from tests.tokenizer.conftest import train
-from trainer.checkpoint import Checkpoints
+from trainer.checkpoint.folder import Checkpoints
 from trainer.model import Llama
 from trainer.presets import Shape
 

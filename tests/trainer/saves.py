@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from trainer.checkpoint import Checkpoints
+from trainer.checkpoint.folder import Checkpoints
 
 STATE = {"position": 512, "config": {"preset": "tiny", "rates": [0.1, 3e-4]}, "loss": float("inf")}
 

@@ -17,7 +17,7 @@ from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor, Shard, distribute_tensor
 
-from trainer.checkpoint import Checkpoints, load, read_tensors
+from trainer.checkpoint.folder import Checkpoints, load, read_tensors
 from trainer.errors import TrainerError
 
 SHAPES = {"five": (5, 3), "one": (1, 4), "even": (6, 2), "vector": (7,), "bytes": (2, 5)}

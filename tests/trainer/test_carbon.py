@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from trainer.carbon import energy_mwh, report, tonnes_co2eq
 from trainer.errors import TrainerError
+from trainer.metrics.carbon import energy_mwh, report, tonnes_co2eq
 
 # The paper's table 15: GPU hours at 400 W, MWh and tonnes of CO2 equivalent. It cuts MWh and rounds tonnes.
 TABLE_15 = [

@@ -14,8 +14,8 @@ import pytest
 import torch
 
 from tests.trainer.saves import STATE, bits, blank, saved, some_tensors
-from trainer import checkpoint
-from trainer.checkpoint import Checkpoints, find, load, read_state, read_tensors
+from trainer.checkpoint import folder as checkpoint
+from trainer.checkpoint.folder import Checkpoints, find, load, read_state, read_tensors
 from trainer.errors import TrainerError
 
 ROOT = Path(__file__).parents[2]

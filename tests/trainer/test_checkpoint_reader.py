@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from tests.trainer.saves import bits, blank, saved, some_tensors
-from trainer import durable
-from trainer.checkpoint import Checkpoints, find, load, read_tensors
+from trainer.checkpoint import durable
+from trainer.checkpoint.folder import Checkpoints, find, load, read_tensors
 from trainer.errors import TrainerError
 
 

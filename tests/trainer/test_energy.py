@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from trainer.energy import EnergyMeter, Estimate, Nvml, Rapl, Unavailable
+from trainer.metrics.energy import EnergyMeter, Estimate, Nvml, Rapl, Unavailable
 
 CPU = torch.device("cpu")
 UUID = "GPU-00000000-1111-2222-3333-444444444444"

@@ -18,11 +18,11 @@ from torch import Tensor, nn
 
 from tests.trainer.corpora import BEGIN, END, write_corpus
 from tokenizer.reader import Corpus
-from trainer import evaluate
-from trainer.checkpoint import Checkpoints
+from trainer.checkpoint.folder import Checkpoints
 from trainer.errors import TrainerError
-from trainer.evaluate import Score, bits_per_byte, unigram
-from trainer.held_out import HeldOut, held_out
+from trainer.evaluate import __main__ as evaluate
+from trainer.evaluate.held_out import HeldOut, held_out
+from trainer.evaluate.scores import Score, bits_per_byte, unigram
 from trainer.model import Llama, initialise
 from trainer.presets import Shape
 

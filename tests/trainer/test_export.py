@@ -13,10 +13,11 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from tests.trainer.models import LENGTH, SHAPE, random_model, write_run, write_tokenizer
-from trainer.checkpoint import find
+from trainer.checkpoint.folder import find
 from trainer.errors import TrainerError
-from trainer.export import checkpoint_of, export, main, restore
-from trainer.hugging_face import config_of, load_hf
+from trainer.export.__main__ import main
+from trainer.export.hugging_face import config_of, load_hf
+from trainer.export.models import checkpoint_of, export, restore
 from trainer.presets import Shape, load
 
 transformers = pytest.importorskip("transformers")

@@ -16,14 +16,15 @@ import torch
 from tests.shared import DATA, needs
 from tests.trainer.models import random_model, write_run, write_tokenizer
 from trainer.errors import TrainerError
-from trainer.export import checkpoint_of, export
-from trainer.harness import main, names, score
+from trainer.export.models import checkpoint_of, export
+from trainer.harness.__main__ import main
+from trainer.harness.run import names, score
 from trainer.presets import Shape
 
 transformers = pytest.importorskip("transformers")
 pytest.importorskip("lm_eval")
 pytest.importorskip("accelerate")
-sets = pytest.importorskip("trainer.evaluation_sets")
+sets = pytest.importorskip("trainer.harness.files")
 
 HELLASWAG: list[dict[str, Any]] = [
     {

@@ -11,19 +11,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trainer import devices
-from trainer.devices import board
 from trainer.errors import TrainerError
-from trainer.metrics import (
-    MetricsLog,
-    Peak,
-    flops_6n,
-    flops_attention,
-    measured_peak,
-    peak_flops,
-    read_metrics,
-    sheet_peak,
-)
+from trainer.metrics import devices
+from trainer.metrics.devices import board
+from trainer.metrics.flops import Peak, flops_6n, flops_attention, measured_peak, peak_flops, sheet_peak
+from trainer.metrics.log import MetricsLog, read_metrics
 from trainer.presets import Shape, load
 
 CPU = torch.device("cpu")

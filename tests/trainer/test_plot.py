@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from matplotlib.axes import Axes
 from matplotlib.image import imread
 
-from trainer.curves import count, extremes, smooth, spread
-from trainer.plot import command, figure
+from trainer.plot.__main__ import command
+from trainer.plot.curves import count, extremes, smooth, spread
+from trainer.plot.figure import figure
 
 SOURCES = ["arxiv", "books", "c4", "commoncrawl", "github", "stackexchange", "wikipedia"]
 BATCH = 1_000

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.tokenizer.test_encoder import TEXTS
 from tests.trainer.models import write_tokenizer
 from trainer.errors import TrainerError
-from trainer.tokenizer_json import merges, read_tokenizer
+from trainer.export.tokenizer_json import merges, read_tokenizer
 
 transformers = pytest.importorskip("transformers")
 BEGIN = 1

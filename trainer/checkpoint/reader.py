@@ -1,7 +1,7 @@
 """One checkpoint read back: rows of its tensors, from whichever ranks' files hold them.
 
-In: the folder of a step (see `trainer.checkpoint`). Out: its state, and any rows of any tensor; no more of a
-tensor is read than that, but a file is hashed as a whole before it is used (1.7 GB/s on one core).
+In: the folder of a step (see `trainer.checkpoint.folder`). Out: its state, and any rows of any tensor; no
+more of a tensor is read than that, but a file is hashed as a whole before it is used (1.7 GB/s on one core).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
-from trainer.durable import digest, fingerprint
+from trainer.checkpoint.durable import digest, fingerprint
 from trainer.errors import TrainerError
 
 MANIFEST = "manifest.json"

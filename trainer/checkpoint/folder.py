@@ -26,10 +26,10 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from trainer.checkpoint_reader import MANIFEST, Checkpoint, read_manifest
-from trainer.durable import delete, digest, fingerprint, sync, write_json
+from trainer.checkpoint.durable import delete, digest, fingerprint, sync, write_json
+from trainer.checkpoint.reader import MANIFEST, Checkpoint, read_manifest
+from trainer.checkpoint.rows import description, local_rows
 from trainer.errors import TrainerError
-from trainer.rows import description, local_rows
 
 PATIENCE = 1800.0  # seconds a rank waits for the files of the others before it gives a save up
 

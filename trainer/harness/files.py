@@ -1,7 +1,7 @@
 """Files of published evaluations → rows with the columns that lm-evaluation-harness's tasks read.
 
 In: a folder with a folder an evaluation, its files as their authors publish them. Out: by split, a
-`datasets.Dataset`. The functions are named by the task files in `trainer/tasks`; all take the folder, and
+`datasets.Dataset`. The functions are named by the task files in `tasks/`; all take the folder, and
 ignore what else a task tells of itself.
 """
 

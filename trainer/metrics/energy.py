@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 import torch
 
-from trainer.devices import assumed_watts
+from trainer.metrics.devices import assumed_watts
 
 Clock = Callable[[], float]
 POWERCAP = Path("/sys/class/powercap")

@@ -7,34 +7,27 @@ generation_config.json, weights in files of at most 5 GB, and with a tokenizer i
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 import shutil
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
 
-from trainer.checkpoint import find
-from trainer.checkpoint_reader import MANIFEST, Checkpoint
-from trainer.durable import sync
+from trainer.checkpoint.durable import sync
+from trainer.checkpoint.folder import find
+from trainer.checkpoint.reader import MANIFEST, Checkpoint
 from trainer.errors import TrainerError
-from trainer.hugging_face import INDEX, WEIGHTS, config_of, load_hf, shapes, their_name, to_theirs
+from trainer.export.hugging_face import INDEX, WEIGHTS, config_of, load_hf, shapes, their_name, to_theirs
+from trainer.export.tokenizer_json import read_tokenizer
 from trainer.model import Llama
 from trainer.presets import Shape
-from trainer.tokenizer_json import read_tokenizer
 
 LARGEST_FILE = 5_000_000_000  # bytes; what transformers' save_pretrained cuts at
 DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32}
 _BEGIN, _END = 1, 2  # marks in LLaMA's tokenizer, where none is given
-_EPILOG = """examples:
-  python -m trainer.export runs/tiny --output exported --tokenizer runs/tokenizer/tokenizer.model
-  python -m trainer.export runs/7b --step 20000 --output exported/7b-20000 --dtype bfloat16
-
-Then transformers.AutoModelForCausalLM.from_pretrained("exported") reads it, and python -m trainer.harness."""
 
 
 def export(
@@ -150,36 +143,3 @@ def _write_weights(
 
 def _json(value: Mapping[str, object]) -> str:
     return json.dumps(value, indent=2) + "\n"
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Run the command; returns the exit status: 0 done, 2 asked wrongly."""
-    parser = argparse.ArgumentParser(
-        prog="python -m trainer.export",
-        description="Write a checkpoint as a Hugging Face folder.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.add_argument("run", type=Path, metavar="RUN", help="folder of a run, or of one of its checkpoints")
-    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder to make")
-    parser.add_argument("--step", type=int, metavar="N", help="which checkpoint (default: the last)")
-    parser.add_argument("--tokenizer", type=Path, metavar="FILE", help="the model's tokenizer.model")
-    parser.add_argument(
-        "--dtype", choices=DTYPES, default="bfloat16", help="of the weights (default: bfloat16)"
-    )
-    args = parser.parse_args(argv)
-    try:
-        checkpoint = checkpoint_of(args.run, args.step)
-        export(checkpoint, args.output, args.tokenizer, DTYPES[args.dtype])
-    except TrainerError as error:
-        print(f"export: {error}", file=sys.stderr)
-        return 2
-    print(f"{args.output}: {checkpoint.name} in {args.dtype}")
-    if args.tokenizer is None:
-        print("without a tokenizer; --tokenizer FILE adds its files")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

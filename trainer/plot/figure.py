@@ -6,9 +6,7 @@ Out: a PNG. Command: ``python -m trainer.plot RUN [--output PNG]``.
 
 from __future__ import annotations
 
-import argparse
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,9 +17,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from trainer.curves import Floats, count, extremes, smooth, spread
 from trainer.errors import TrainerError
-from trainer.metrics import read_metrics
+from trainer.metrics.log import read_metrics
+from trainer.plot.curves import Floats, count, extremes, smooth, spread
 
 Record = Mapping[str, Any]
 
@@ -189,25 +187,3 @@ def _label_ends(panel: Axes, colours: Mapping[str, str]) -> None:
                 "shrinkB": 0,
             },
         )
-
-
-def command(arguments: Sequence[str] | None = None) -> int:
-    """Draw the curves of a run's folder; returns the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="python -m trainer.plot", description="The curves of a run as a picture."
-    )
-    parser.add_argument("run", type=Path, help="folder of a run, with its metrics.jsonl")
-    parser.add_argument("--output", type=Path, help="PNG to write (default: RUN/loss.png)")
-    options = parser.parse_args(arguments)
-    png = options.output or options.run / "loss.png"
-    try:
-        loss_curve(options.run / "metrics.jsonl", png)
-    except TrainerError as error:
-        print(error, file=sys.stderr)
-        return 1
-    print(png)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(command())

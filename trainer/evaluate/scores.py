@@ -8,12 +8,9 @@ Letters of shapes: B rows of a batch, T time.
 
 from __future__ import annotations
 
-import argparse
 import math
-import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -21,14 +18,9 @@ import torch.distributed as dist
 from torch import nn
 
 from tokenizer.reader import Corpus
-from tokenizer.shards import ShardError
-from trainer.checkpoint import read_state
 from trainer.data import Array
-from trainer.durable import write_json
 from trainer.errors import TrainerError
-from trainer.export import DTYPES, checkpoint_of, restore
-from trainer.held_out import HeldOut, files, held_out
-from trainer.parallel import ranks
+from trainer.evaluate.held_out import HeldOut, files
 
 _ENOUGH = 1 << 28  # tokens of the unigram model: each shard is a random sample of the mixture
 _BLOCK = 1 << 20
@@ -169,73 +161,3 @@ def table(model: Mapping[str, Score], baseline: Mapping[str, Score]) -> str:
         for name, score in model.items()
     ]
     return "\n".join(lines)
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Score a run; returns the exit status: 0 done, 1 damaged shards, 2 asked wrongly."""
-    parser = argparse.ArgumentParser(
-        prog="python -m trainer.evaluate",
-        description="Bits per byte of a model on each source's held-out shards, beside a unigram model's.",
-        epilog="Several processes of torchrun share the work; each holds the whole model.",
-        allow_abbrev=False,
-    )
-    parser.add_argument("run", metavar="RUN", type=Path, help="folder of a run of `python -m trainer`")
-    parser.add_argument("--data", required=True, metavar="SHARDS", help="corpus of `llama-corpus mix`")
-    parser.add_argument("--step", type=int, help="of the checkpoint (default: the last)")
-    parser.add_argument("--output", type=Path, metavar="FILE", help="also write the scores as JSON")
-    parser.add_argument("--device", help="cpu or cuda (default: a GPU where there is one)")
-    parser.add_argument(
-        "--dtype", choices=DTYPES, help="to compute in (default: bfloat16 on a GPU, else float32)"
-    )
-    parser.add_argument("--limit", type=int, metavar="TOKENS", help="of each source (default: all)")
-    parser.add_argument("--rows", type=int, default=8, help="windows at a time (default: 8)")
-    args = parser.parse_args(argv)
-    if args.rows < 1:
-        parser.error(f"--rows must be at least 1, not {args.rows}")
-    try:
-        _evaluate(args)
-    except TrainerError as error:
-        print(f"trainer: {error}", file=sys.stderr)
-        return 2
-    except ShardError as error:
-        print(f"trainer: {error}", file=sys.stderr)
-        return 1
-    return 0
-
-
-def _evaluate(args: argparse.Namespace) -> None:
-    path = checkpoint_of(args.run, args.step)
-    state = read_state(path)
-    train, corpora = Corpus.open(args.data), held_out(args.data)
-    try:
-        train.check_tokenizer(state["tokenizer_sha256"])
-    except ShardError as error:
-        raise TrainerError(f"{args.run} cannot be scored on these shards: {error}") from error
-    if not corpora:
-        raise TrainerError(f"{args.data} has no held-out sets: nothing to score")
-    with ranks(args.device) as here:
-        model = restore(path, here.device)
-        model.dtype = DTYPES[args.dtype or ("bfloat16" if here.device.type == "cuda" else "float32")]
-        scores = bits_per_byte(
-            model,
-            corpora,
-            length=state["length"],
-            rows=args.rows,
-            device=here.device,
-            limit=args.limit,
-            rank=here.rank,
-            world=here.world,
-        )
-        if not here.first:
-            return
-    baseline = unigram(train, corpora, vocab=model.shape.vocab, limit=args.limit)
-    print(f"step {state['step']}")
-    print(table(scores, baseline))
-    if args.output:
-        found = {"model": scores, "unigram": baseline}
-        plain = {kind: {name: asdict(s) for name, s in some.items()} for kind, some in found.items()}
-        write_json(args.output, {"step": state["step"], "limit": args.limit} | plain)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The paper's evaluations that are at hand as local files, by lm-evaluation-harness."""
