@@ -1,5 +1,5 @@
 # Every target is one line over the command line; `make help` lists them.
-# Variables, the same everywhere: INPUT OUTPUT RECIPE RUNNER WORKERS ARGS.
+# Variables, the same everywhere: INPUT OUTPUT RECIPE RUNNER WORKERS ARGS; PRESET and TRAIN (options) for `train`.
 
 OUTPUT  ?= runs/sample
 INPUT   ?=
@@ -7,10 +7,13 @@ RECIPE  ?=
 RUNNER  ?=
 WORKERS ?=
 ARGS    ?=
+PRESET  ?= tiny
+TRAIN   ?=
 
 PYTHON  ?= python3
 BIN     := .venv/bin
 STAMP   := .venv/.ready
+TORCH   := .venv/.trainer
 ENGINE   = $(if $(RUNNER),--runner $(RUNNER)) $(if $(WORKERS),--workers $(WORKERS)) $(ARGS)
 COMMON   = $(if $(RECIPE),--recipe $(RECIPE)) $(ENGINE)
 OPTIONS  = $(if $(INPUT),--input $(INPUT)) $(COMMON)
@@ -21,7 +24,7 @@ DEBIAN_PACKAGES := g++ make cmake python3-venv python3-dev libboost-program-opti
   libboost-system-dev libboost-thread-dev zlib1g-dev libbz2-dev liblzma-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help setup system crawl-filter corpus tokenizer shards sample test test-all test-megatron bench lint clean
+.PHONY: help setup system crawl-filter corpus tokenizer shards train sample test test-all bench lint clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 16
@@ -49,6 +52,9 @@ shards: tokenizer  ## Make corpus and tokenizer, encode the documents, and draw 
 	@$(BIN)/llama-corpus mix $(OUTPUT)/tokens --output $(OUTPUT)/shards \
 	  $(if $(RECIPE),--recipe $(RECIPE)) $(ENGINE)
 
+train: $(TORCH) shards  ## Make the sample's shards, and train the tiny preset on them, or PRESET=… (torch: 5 GB)
+	@$(BIN)/python -m trainer --data $(OUTPUT)/shards --preset $(PRESET) --output $(OUTPUT)/model $(TRAIN)
+
 sample: $(STAMP)  ## Build the samples of all sources, and the models, again from the sample's texts
 	for name in crawl $(SOURCES); do $(BIN)/python -m corpus.sample.build_$$name || exit; done
 	$(BIN)/llama-corpus train-lm --input corpus/sample/texts/encyclopaedia/en.txt --language en \
@@ -61,24 +67,20 @@ sample: $(STAMP)  ## Build the samples of all sources, and the models, again fro
 	$(BIN)/llama-corpus train-classifier --run build/sample --cited corpus/sample/texts/cited-urls.txt --min-chars 300 \
 	  --dim 16 --epochs 25 --learning-rate 0.5 --min-count 1 --held-out 0.2 --output corpus/sample/models
 
-test: $(STAMP)  ## Run the tests (a few minutes)
+test: $(TORCH)  ## Run the tests (a few minutes)
 	@$(BIN)/python -m pytest -n auto -m "not slow" $(ARGS)
 
-test-all: $(STAMP)  ## Run all tests, the slow ones too
+test-all: $(TORCH)  ## Run all tests, the slow ones too
 	@$(BIN)/python -m pytest -n auto $(ARGS)
 
-test-megatron: $(STAMP)  ## Read shards back with Megatron's own reader (installs torch, 5 GB)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[trainer]'
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps 'megatron-core==0.16.*'
-	@$(BIN)/python -m pytest tests/tokenizer/test_megatron.py -rs $(ARGS)
-
-bench: $(STAMP)  ## Measure MB/s per core by stage, and memory at 1× and 10× input
+bench: $(TORCH)  ## Measure MB/s per core by stage, and memory at 1× and 10× input
 	@$(BIN)/python -m tests.bench $(ARGS)
 	@$(BIN)/python -m tests.bench.sources
 	@$(BIN)/python -m tests.bench.encoder
 	@$(BIN)/python -m tests.bench.reader
+	@$(BIN)/python -m tests.bench.trainer
 
-lint: $(STAMP)  ## Check style and types
+lint: $(TORCH)  ## Check style and types
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
 setup: $(STAMP)  ## Make .venv with everything the project needs
@@ -90,6 +92,13 @@ $(STAMP): pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
 	@PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@$(BIN)/python -m corpus.kernels
+	@touch $@
+
+# torch and what trains with it; Megatron's reader, without its dependencies, to read our shards in a test.
+$(TORCH): $(STAMP)
+	@echo "Installing torch (5 GB) …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,harness]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps 'megatron-core==0.16.*'
 	@touch $@
 
 # Debian packages: installed when root, named when not.

@@ -28,7 +28,7 @@ from tokenizer.cache import Open, VerifiedFiles, read_local
 from tokenizer.feistel import permute
 from tokenizer.shards import DOCUMENT, SHARD, ShardError, Table, Tokens
 
-MANIFEST, TABLE = "manifest.json", "shards.npy"
+MANIFEST, TABLE, MODEL = "manifest.json", "shards.npy", "tokenizer.model"
 _SMALL_FILE = 1 << 31
 
 
@@ -96,6 +96,21 @@ class Corpus:
         expected = self.manifest["tokenizer"]["sha256"]
         if sha256 != expected:
             raise ShardError(f"{self.root} was made with tokenizer {expected}, not with {sha256}")
+
+    def tokenizer(self) -> bytes | None:
+        """The SentencePiece model the corpus was made with; None where it does not lie beside the shards.
+
+        Raises:
+            ShardError: what lies there is another.
+        """
+        path = posixpath.join(self.root, MODEL)
+        try:
+            data = (self.open_ or read_local)(path, 0, _SMALL_FILE)
+        except FileNotFoundError:
+            return None
+        if shards.sha256(data).hex() != self.manifest["tokenizer"]["sha256"]:
+            raise ShardError(f"{path} is not the tokenizer that these shards were made with")
+        return data
 
     def path(self, shard: int, ending: str) -> str:
         """Path of a file of a shard."""

@@ -11,13 +11,16 @@ from tokenizer.reader import Corpus, Reader
 from tokenizer.shards import ShardError
 from trainer import presets
 from trainer.console import Console
+from trainer.data import open_corpus
 from trainer.errors import TrainerError
 from trainer.evaluate.held_out import held_out
 from trainer.evaluate.scores import table, unigram
+from trainer.export.models import TOKENIZER
 from trainer.parallel import CHECKPOINTING, Ranks, ranks
 from trainer.presets import Preset
 from trainer.recipe import PRECISIONS, Options, resolve
-from trainer.train import CURVE, METRICS, Trainer, train
+from trainer.run import Run
+from trainer.train import CURVE, METRICS, train
 
 _EPILOG = """examples:
   python -m trainer --data runs/sample/shards --preset tiny --output runs/sample/model
@@ -41,7 +44,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _run(args: argparse.Namespace, here: Ranks) -> int:
-    preset, corpus = _preset(args), Corpus.open(args.data)
+    preset, corpus = _preset(args), open_corpus(args.data)
     options = _options(args, preset)
     recipe = resolve(
         preset,
@@ -54,21 +57,36 @@ def _run(args: argparse.Namespace, here: Ranks) -> int:
     )
     if args.verify and here.first:
         Reader([corpus], recipe.length, recipe.seed).verify()
-    trainer = Trainer(recipe, options, here)
+    if here.first:
+        _keep_tokenizer(corpus, options)
+    here.wait()
+    run = Run(recipe, options, here)
     console = Console(silent=not here.first)
     try:
-        scores = train(trainer, corpus, console)
+        scores = train(run, corpus, console)
     except (TrainerError, ShardError) as error:
         print(f"trainer: {error}", file=sys.stderr)
         return 1
     if here.first:
         if scores:
-            texts = held_out(args.data)
+            texts = held_out(corpus)
             print(
                 table(scores, unigram(corpus, texts, vocab=recipe.shape.vocab, limit=options.evaluate_tokens))
             )
         print(f"{args.output}: {METRICS}, {CURVE}, checkpoints")
     return 0
+
+
+def _keep_tokenizer(corpus: Corpus, options: Options) -> None:
+    """Put the shards' tokenizer into the run's folder, for what is made of the run."""
+    model, path = corpus.tokenizer(), options.output / TOKENIZER
+    if model is not None and not path.exists():
+        options.output.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(".part")
+        partial.write_bytes(model)
+        partial.rename(path)
+    if options.prompts and not path.exists():
+        raise TrainerError(f"{corpus.root} holds no {TOKENIZER}, which --prompt needs: run `mix` again")
 
 
 def _preset(args: argparse.Namespace) -> Preset:
@@ -94,7 +112,7 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     add = parser.add_argument
-    add("--data", required=True, metavar="SHARDS", help="corpus of `llama-corpus mix`")
+    add("--data", required=True, metavar="SHARDS", help="corpus of `llama-corpus mix`, or its s3:// or gs://")
     add("--output", required=True, type=Path, metavar="DIR", help="of metrics, curve and checkpoints")
     add("--preset", required=True, metavar="NAME", help=f"size: {', '.join(presets.names())}")
 

@@ -57,7 +57,7 @@ class Console:
         self.say(f"step {step:,} not taken ({reason}); samples {samples[0]:,} to {samples[1]:,}")
 
     def stopped(self, step: int, steps: int) -> None:
-        """The run ends before its end."""
+        """The run has stopped before its end, and a checkpoint is written."""
         self._close()
         self.say(f"stopped after step {step:,} of {steps:,}; the same command goes on from there")
 

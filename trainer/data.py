@@ -16,6 +16,7 @@ from time import perf_counter
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
+import fsspec
 import numpy as np
 import torch
 from torch import Tensor
@@ -25,6 +26,18 @@ from tokenizer.shards import ShardError
 from trainer.errors import TrainerError
 
 Array = np.ndarray[Any, Any]
+
+
+def open_corpus(root: str, name: str = "train") -> Corpus:
+    """A set of shards in a folder, or at an address that fsspec knows, as s3:// and gs://.
+
+    Raises:
+        ShardError: it is no corpus.
+    """
+    if "://" not in root:
+        return Corpus.open(root, name)
+    files, _ = fsspec.core.url_to_fs(root)
+    return Corpus.open(root, name, lambda path, start, size: files.cat_file(path, start, start + size))
 
 
 class Batch(NamedTuple):

@@ -18,13 +18,13 @@ from torch import Tensor, nn
 
 from trainer.checkpoint.folder import read_state
 from trainer.errors import TrainerError
-from trainer.export.models import check_tokenizer, checkpoint_of, restore
+from trainer.export.models import TOKENIZER, check_tokenizer, checkpoint_of, restore, tokenizer_of
 from trainer.parallel import ranks
 
 _EPILOG = """examples:
-  python -m trainer.generate runs/tiny --tokenizer runs/tokenizer/tokenizer.model --prompt "The mill"
-  python -m trainer.generate runs/tiny --step 200 --tokenizer tokenizer.model --prompt "1, 2" --temperature 0
-  python -m trainer.generate runs/tiny --tokenizer tokenizer.model --prompt A --prompt B --seed 1"""
+  python -m trainer.generate runs/tiny --prompt "The mill"
+  python -m trainer.generate runs/tiny --step 200 --prompt "1, 2" --temperature 0
+  python -m trainer.generate runs/tiny --prompt A --prompt B --tokens 9 --seed 1"""
 
 
 @torch.no_grad()
@@ -96,6 +96,35 @@ def sample(logits_BV: Tensor, temperature: float, top_p: float, generator: torch
     return tokens_B
 
 
+def continue_texts(
+    model: nn.Module,
+    processor: sentencepiece.SentencePieceProcessor,
+    prompts: Sequence[str],
+    *,
+    length: int,
+    tokens: int,
+    temperature: float = 0.0,
+    top_p: float = 1.0,
+    seed: int = 0,
+) -> list[str]:
+    """Each prompt and what follows it, up to the end of the document; see `generate`.
+
+    Raises:
+        TrainerError: prompt and continuation are longer than the `length` of sequences in training.
+    """
+    ids = [[processor.bos_id(), *prompt] for prompt in processor.encode(list(prompts))]
+    if (longest := max(map(len, ids)) + tokens) > length:
+        raise TrainerError(
+            f"prompt and continuation would have {longest:,} tokens, and the model was trained on sequences "
+            f"of {length:,}; ask for fewer --tokens"
+        )
+    texts: list[str] = []
+    for prompt, added in zip(ids, generate(model, ids, tokens, temperature, top_p, seed), strict=True):
+        end = added.index(processor.eos_id()) if processor.eos_id() in added else len(added)
+        texts.append(processor.decode(prompt + added[:end]))
+    return texts
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run the command; returns the exit status: 0 done, 2 asked wrongly."""
     parser = argparse.ArgumentParser(
@@ -107,7 +136,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     add = parser.add_argument
     add("run", type=Path, metavar="RUN", help="folder of a run, or of one of its checkpoints")
-    add("--tokenizer", type=Path, required=True, metavar="FILE", help="the model's tokenizer.model")
+    add("--tokenizer", type=Path, metavar="FILE", help="the model's (default: the run's)")
     add("--prompt", action="append", required=True, metavar="TEXT", help="to continue; may be given again")
     add("--step", type=int, metavar="N", help="which checkpoint (default: the last)")
     add("--tokens", type=int, default=64, metavar="N", help="to add, at most (default: 64)")
@@ -126,25 +155,25 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _continue(args: argparse.Namespace) -> list[str]:
-    """Each prompt and what follows it, up to the end of the document."""
     path = checkpoint_of(args.run, args.step)
     state = read_state(path)
-    check_tokenizer(args.tokenizer, state["tokenizer_sha256"])
-    processor = sentencepiece.SentencePieceProcessor(model_file=str(args.tokenizer))
-    prompts = [[processor.bos_id(), *ids] for ids in processor.encode(args.prompt)]
-    if (longest := max(map(len, prompts)) + args.tokens) > state["length"]:
-        raise TrainerError(
-            f"prompt and continuation would have {longest:,} tokens, and the model was trained on sequences "
-            f"of {state['length']:,}; ask for fewer --tokens"
-        )
+    tokenizer = args.tokenizer or tokenizer_of(path)
+    if tokenizer is None:
+        raise TrainerError(f"{args.run} holds no {TOKENIZER}; give --tokenizer FILE")
+    check_tokenizer(tokenizer, state["tokenizer_sha256"])
+    processor = sentencepiece.SentencePieceProcessor(model_file=str(tokenizer))
     with ranks(args.device) as here:
         model = restore(path, here.device)
-        added = generate(model, prompts, args.tokens, args.temperature, args.top_p, args.seed)
-    texts: list[str] = []
-    for prompt, ids in zip(prompts, added, strict=True):
-        end = ids.index(processor.eos_id()) if processor.eos_id() in ids else len(ids)
-        texts.append(processor.decode(prompt + ids[:end]))
-    return texts
+        return continue_texts(
+            model,
+            processor,
+            args.prompt,
+            length=state["length"],
+            tokens=args.tokens,
+            temperature=args.temperature,
+            top_p=args.top_p,
+            seed=args.seed,
+        )
 
 
 if __name__ == "__main__":

@@ -63,6 +63,11 @@ class Ranks:
         """Whether this is the process that writes logs."""
         return self.rank == 0
 
+    def wait(self) -> None:
+        """Until all ranks are here."""
+        if self.world > 1:
+            dist.barrier()
+
     def sum(self, values: torch.Tensor) -> torch.Tensor:
         """The sum of a tensor over all ranks, in place."""
         if self.world > 1:

@@ -73,7 +73,7 @@ class Options:
     """What may change from one start of a run to the next.
 
     Attributes:
-        data: folder of shards.
+        data: folder or address of shards.
         output: folder of the run.
         micro_batch: sequences a device takes at a time.
         checkpointing: of activations, one of `parallel.CHECKPOINTING`.
@@ -87,11 +87,11 @@ class Options:
         stop_after: a step to stop after, as if asked to; None for the end.
         watts: of a device, instead of measuring.
         pue, kg_per_kwh: see `trainer.carbon`.
-        prompts: continued at each evaluation.
+        prompts: continued at each evaluation, by the likeliest tokens.
         start: Hugging Face folder with the first weights; None for random ones.
     """
 
-    data: Path
+    data: str
     output: Path
     micro_batch: int
     checkpointing: str = "none"

@@ -84,7 +84,7 @@ def brute_force(corpus: Corpus, limit: int | None) -> Score:
 @pytest.mark.parametrize("limit", [None, 1, 150, 400])
 def test_scores_are_those_of_whole_documents(limit: int | None, marks: Marks, tmp_path: Path) -> None:
     write_corpus(tmp_path, held_out={"books": [6, 0, 3], "wikipedia": [2]}, marks=marks)
-    corpora = held_out(tmp_path)
+    corpora = held_out(Corpus.open(tmp_path))
     scores = bits_per_byte(Pairs(), corpora, limit=limit, **OPTIONS)
     assert list(scores) == ["books", "wikipedia"]
     for name, score in scores.items():
@@ -95,14 +95,15 @@ def test_scores_are_those_of_whole_documents(limit: int | None, marks: Marks, tm
 
 
 def test_a_uniform_model_has_the_bits_of_its_vocabulary(tmp_path: Path) -> None:
-    for name, score in bits_per_byte(Uniform(), held_out(write_corpus(tmp_path)), **OPTIONS).items():
+    corpora = held_out(Corpus.open(write_corpus(tmp_path)))
+    for name, score in bits_per_byte(Uniform(), corpora, **OPTIONS).items():
         assert name in ("books", "github")
         assert score.bits_per_byte == pytest.approx(8 * score.tokens / score.bytes, rel=1e-7)
 
 
 def test_a_limit_cuts_no_document(tmp_path: Path) -> None:
     """Only what ends within the limit counts, and what is beyond is not computed."""
-    corpus = held_out(write_corpus(tmp_path))["books"]
+    corpus = held_out(Corpus.open(write_corpus(tmp_path)))["books"]
     ends = np.cumsum(corpus.documents(0)[0].lengths)
     assert HeldOut(corpus, LENGTH, int(ends[2])).tokens == ends[2] - 2 * 3  # marks are no text
     within = HeldOut(corpus, LENGTH, int(ends[2]) - 1)
@@ -112,7 +113,7 @@ def test_a_limit_cuts_no_document(tmp_path: Path) -> None:
 
 
 def test_attention_stays_within_documents_where_asked(tmp_path: Path) -> None:
-    corpora = held_out(write_corpus(tmp_path, held_out={"books": [9]}))
+    corpora = held_out(Corpus.open(write_corpus(tmp_path, held_out={"books": [9]})))
     model = Pairs()
     assert bits_per_byte(model, corpora, documents=True, **OPTIONS) == bits_per_byte(
         Pairs(), corpora, **OPTIONS
@@ -125,7 +126,7 @@ def test_attention_stays_within_documents_where_asked(tmp_path: Path) -> None:
 
 
 def test_a_set_without_text_is_refused(tmp_path: Path) -> None:
-    corpora = held_out(write_corpus(tmp_path, held_out={"books": [3], "github": [0]}))
+    corpora = held_out(Corpus.open(write_corpus(tmp_path, held_out={"books": [3], "github": [0]})))
     with pytest.raises(TrainerError, match="the set held-out/github has no document that could be scored"):
         bits_per_byte(Pairs(), corpora, **OPTIONS)
 
@@ -133,7 +134,7 @@ def test_a_set_without_text_is_refused(tmp_path: Path) -> None:
 def _score(rank: int, world: int, root: Path) -> None:
     dist.init_process_group("gloo", f"file://{root}/meeting", rank=rank, world_size=world)
     model = Pairs()
-    scores = bits_per_byte(model, held_out(root), rank=rank, world=world, **OPTIONS)
+    scores = bits_per_byte(model, held_out(Corpus.open(root)), rank=rank, world=world, **OPTIONS)
     shapes = [list(tokens.shape) for tokens, _ in model.calls]
     found = {name: list(vars(score).values()) for name, score in scores.items()}
     (root / f"rank-{rank}.json").write_text(json.dumps([found, shapes]))
@@ -143,8 +144,8 @@ def _score(rank: int, world: int, root: Path) -> None:
 def test_ranks_score_together(tmp_path: Path) -> None:
     """All have the scores of one alone, and call the model equally often, though windows are not even."""
     write_corpus(tmp_path, held_out={"books": [12], "github": [1]})
-    alone = bits_per_byte(Pairs(), held_out(tmp_path), **OPTIONS)
-    windows = sum(HeldOut(corpus, LENGTH).windows for corpus in held_out(tmp_path).values())
+    alone = bits_per_byte(Pairs(), held_out(Corpus.open(tmp_path)), **OPTIONS)
+    windows = sum(HeldOut(corpus, LENGTH).windows for corpus in held_out(Corpus.open(tmp_path)).values())
     assert windows % 8 == 1, "the second rank's last call has no window"
     mp.spawn(_score, (2, tmp_path), 2)
     (first, shapes), second = (json.loads((tmp_path / f"rank-{rank}.json").read_text()) for rank in (0, 1))
@@ -155,7 +156,7 @@ def test_ranks_score_together(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("limit", [None, 150])
 def test_a_unigram_model_counts_each_token_once_more(limit: int | None, tmp_path: Path) -> None:
-    corpora = held_out(write_corpus(tmp_path))
+    corpora = held_out(Corpus.open(write_corpus(tmp_path)))
     train = Corpus.open(tmp_path)
     counts = Counter(token for token in stream(train) if token not in (BEGIN, END))
     total = sum(counts.values()) + VOCAB
@@ -168,7 +169,7 @@ def test_a_unigram_model_counts_each_token_once_more(limit: int | None, tmp_path
 
 
 def test_a_unigram_model_counts_as_much_as_is_enough(tmp_path: Path) -> None:
-    train, corpora = Corpus.open(write_corpus(tmp_path)), held_out(tmp_path)
+    train, corpora = Corpus.open(write_corpus(tmp_path)), held_out(Corpus.open(tmp_path))
     none = unigram(train, corpora, vocab=VOCAB, enough=0)
     assert all(score.nats_per_token == pytest.approx(math.log(VOCAB)) for score in none.values())
     enough = int(train.starts[1]) + 100

@@ -7,10 +7,10 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from tokenizer.reader import Corpus
 from tokenizer.shards import ShardError
 from trainer.checkpoint.durable import write_json
 from trainer.checkpoint.folder import read_state
+from trainer.data import open_corpus
 from trainer.errors import TrainerError
 from trainer.evaluate.held_out import held_out
 from trainer.evaluate.scores import bits_per_byte, table, unigram
@@ -53,7 +53,8 @@ def main(argv: list[str] | None = None) -> int:
 def _evaluate(args: argparse.Namespace) -> None:
     path = checkpoint_of(args.run, args.step)
     state = read_state(path)
-    train, corpora = Corpus.open(args.data), held_out(args.data)
+    train = open_corpus(args.data)
+    corpora = held_out(train)
     try:
         train.check_tokenizer(state["tokenizer_sha256"])
     except ShardError as error:

@@ -21,14 +21,16 @@ from trainer.errors import TrainerError
 _PREFIX = "held-out/"
 
 
-def held_out(root: str | Path) -> dict[str, Corpus]:
-    """The held-out set of each source that has one.
+def held_out(corpus: Corpus) -> dict[str, Corpus]:
+    """The held-out set of each source that has one, beside a corpus's training set.
 
     Raises:
-        ShardError: it is no corpus, or a table is not the manifest's.
+        ShardError: a table is missing or is not the manifest's.
     """
-    names = [name for name in Corpus.open(root).manifest["sets"] if name.startswith(_PREFIX)]
-    return {name.removeprefix(_PREFIX): Corpus.open(root, name) for name in sorted(names)}
+    names = [name for name in corpus.manifest["sets"] if name.startswith(_PREFIX)]
+    return {
+        name.removeprefix(_PREFIX): Corpus.open(corpus.root, name, corpus.open_) for name in sorted(names)
+    }
 
 
 def files(corpus: Corpus) -> VerifiedFiles:

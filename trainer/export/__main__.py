@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 
 from trainer.errors import TrainerError
-from trainer.export.models import DTYPES, checkpoint_of, export
+from trainer.export.models import DTYPES, checkpoint_of, export, tokenizer_of
 
 _EPILOG = """examples:
-  python -m trainer.export runs/tiny --output exported --tokenizer runs/tokenizer/tokenizer.model
+  python -m trainer.export runs/tiny --output exported
   python -m trainer.export runs/7b --step 20000 --output exported/7b-20000 --dtype bfloat16
 
 Then transformers.AutoModelForCausalLM.from_pretrained("exported") reads it, and python -m trainer.harness."""
@@ -28,19 +28,20 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("run", type=Path, metavar="RUN", help="folder of a run, or of one of its checkpoints")
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder to make")
     parser.add_argument("--step", type=int, metavar="N", help="which checkpoint (default: the last)")
-    parser.add_argument("--tokenizer", type=Path, metavar="FILE", help="the model's tokenizer.model")
+    parser.add_argument("--tokenizer", type=Path, metavar="FILE", help="the model's (default: the run's)")
     parser.add_argument(
         "--dtype", choices=DTYPES, default="bfloat16", help="of the weights (default: bfloat16)"
     )
     args = parser.parse_args(argv)
     try:
         checkpoint = checkpoint_of(args.run, args.step)
-        export(checkpoint, args.output, args.tokenizer, DTYPES[args.dtype])
+        tokenizer = args.tokenizer or tokenizer_of(checkpoint)
+        export(checkpoint, args.output, tokenizer, DTYPES[args.dtype])
     except TrainerError as error:
         print(f"export: {error}", file=sys.stderr)
         return 2
     print(f"{args.output}: {checkpoint.name} in {args.dtype}")
-    if args.tokenizer is None:
+    if tokenizer is None:
         print("without a tokenizer; --tokenizer FILE adds its files")
     return 0
 

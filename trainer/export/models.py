@@ -25,6 +25,7 @@ from trainer.export.tokenizer_json import read_tokenizer
 from trainer.model import Llama
 from trainer.presets import Shape
 
+TOKENIZER = "tokenizer.model"
 LARGEST_FILE = 5_000_000_000  # bytes; what transformers' save_pretrained cuts at
 DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32}
 _BEGIN, _END = 1, 2  # marks in LLaMA's tokenizer, where none is given
@@ -68,7 +69,7 @@ def export(
     for name, text in texts.items():
         (unfinished / name).write_text(text, "utf-8")
     if tokenizer is not None:
-        shutil.copyfile(tokenizer, unfinished / "tokenizer.model")
+        shutil.copyfile(tokenizer, unfinished / TOKENIZER)
     for path in [*unfinished.iterdir(), unfinished]:
         sync(path)
     unfinished.rename(output)
@@ -102,6 +103,12 @@ def checkpoint_of(run: Path, step: int | None) -> Path:
     if run.name.startswith("step-") and (run / MANIFEST).exists():
         return run
     return find(run / "checkpoints", step)
+
+
+def tokenizer_of(checkpoint: Path) -> Path | None:
+    """The tokenizer that lies in the folder of a checkpoint's run, if one does."""
+    path = checkpoint.parent.parent / TOKENIZER
+    return path if path.exists() else None
 
 
 def check_tokenizer(path: Path, sha256: str) -> None:

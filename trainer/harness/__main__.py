@@ -13,7 +13,7 @@ from trainer.errors import TrainerError
 from trainer.harness.run import names, score, table
 
 _EPILOG = """examples:
-  python -m trainer.export runs/tiny --output exported --tokenizer tokenizer.model
+  python -m trainer.export runs/tiny --output exported
   python -m trainer.harness exported --data evals --output results.json
   python -m trainer.harness exported --data evals --tasks hellaswag mmlu --limit 100 --output results.json
 

@@ -53,9 +53,7 @@ def score(
     """
     for name in ("config.json", "tokenizer.json"):
         if not (model / name).exists():
-            raise TrainerError(
-                f"{model} has no {name}; make it by python -m trainer.export … --tokenizer FILE"
-            )
+            raise TrainerError(f"{model} has no {name}; make it by python -m trainer.export")
     if unknown := set(evaluations) - set(names()):
         raise TrainerError(f"no evaluation {', '.join(sorted(unknown))}; there are {', '.join(names())}")
     os.environ |= dict.fromkeys(
