@@ -190,6 +190,7 @@ class Run:
         """Begin to write a checkpoint; see `Checkpoints.save`."""
         recipe = asdict(self.recipe)
         state = {
+            "step": self.progress.step,
             "progress": asdict(self.progress),
             "recipe": recipe,
             "shape": recipe["shape"],

@@ -71,7 +71,7 @@ def test_the_layout_is_that_of_its_description(made: Made) -> None:
 
 
 def test_megatron_reads_every_document_back(made: Made) -> None:
-    """The reader of megatron-core as it is installed: `make test-megatron`."""
+    """The reader of megatron-core as it is installed."""
     pytest.importorskip("torch")
     indexed = pytest.importorskip("megatron.core.datasets.indexed_dataset")
     for base, documents in made.expected.items():

@@ -10,7 +10,7 @@ import torch
 
 from trainer.checkpoint.durable import write_json
 from trainer.errors import TrainerError
-from trainer.harness.run import names, score, table
+from trainer.harness.run import fitting, names, score, table
 
 _EPILOG = """examples:
   python -m trainer.export runs/tiny --output exported
@@ -34,14 +34,26 @@ def main(argv: list[str] | None = None) -> int:
     add("model", type=Path, metavar="MODEL", help="Hugging Face folder, as python -m trainer.export makes it")
     add("--data", type=Path, required=True, metavar="FOLDER", help="with a folder an evaluation")
     add("--output", type=Path, required=True, metavar="FILE", help="JSON to write")
-    add("--tasks", nargs="+", default=names(), metavar="NAME", help="(default: %(default)s)")
+    add(
+        "--tasks",
+        nargs="+",
+        metavar="NAME",
+        help=f"(default: those it is long enough for of {', '.join(names())})",
+    )
     add("--limit", type=int, metavar="N", help="documents of each task (default: all)")
     add("--batch", type=int, default=8, metavar="N", help="sequences at a time (default: 8)")
     add("--device", help="as torch names it (default: a GPU where there is one)")
     args = parser.parse_args(argv)
     device = args.device or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        found = score(args.model, args.data, args.tasks, limit=args.limit, batch=args.batch, device=device)
+        found = score(
+            args.model,
+            args.data,
+            args.tasks or fitting(args.model),
+            limit=args.limit,
+            batch=args.batch,
+            device=device,
+        )
     except TrainerError as error:
         print(f"harness: {error}", file=sys.stderr)
         return 2

@@ -7,6 +7,7 @@ published with the harness (lm_eval/tasks); the files in `tasks/` include that, 
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import tempfile
@@ -17,6 +18,7 @@ from typing import Any
 
 from trainer.errors import TrainerError
 
+WRITING, WRITTEN = {"gsm8k"}, 256  # whose answers are written, and tokens of one (lm_eval: max_gen_toks)
 TASKS = Path(__file__).with_name("tasks")
 
 
@@ -56,6 +58,11 @@ def score(
             raise TrainerError(f"{model} has no {name}; make it by python -m trainer.export")
     if unknown := set(evaluations) - set(names()):
         raise TrainerError(f"no evaluation {', '.join(sorted(unknown))}; there are {', '.join(names())}")
+    if too_long := set(evaluations) & (WRITING if read_length(model) <= WRITTEN else set()):
+        raise TrainerError(
+            f"{', '.join(too_long)}: {WRITTEN} tokens are to be written, and {model} reads "
+            f"{read_length(model)} at most; leave it out with --tasks"
+        )
     os.environ |= dict.fromkeys(
         ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "HF_DATASETS_DISABLE_PROGRESS_BARS"), "1"
     )
@@ -90,6 +97,17 @@ def score(
         "tasks": scores | means,
         "versions": {name: version(name) for name in ("lm_eval", "transformers", "torch")},
     }
+
+
+def read_length(model: Path) -> int:
+    """Tokens a model was trained to read at most."""
+    return int(json.loads((model / "config.json").read_bytes())["max_position_embeddings"])
+
+
+def fitting(model: Path) -> list[str]:
+    """Evaluations that a model is long enough for."""
+    long_enough = not (model / "config.json").exists() or read_length(model) > WRITTEN
+    return [name for name in names() if long_enough or name not in WRITING]
 
 
 def write_tasks(folder: Path, published: Path, evaluations: Sequence[str]) -> None:
