@@ -77,7 +77,7 @@ class Llama(nn.Module):
         losses_N = cross_entropy(
             x_BTD.flatten(0, 1), self.output.weight, targets_BT.flatten(), compiled=self.compiled
         )
-        return losses_N.view_as(targets_BT)
+        return losses_N.view_as(targets_BT).clone()  # FSDP warns of a view, whose hooks could be lost
 
 
 class Block(nn.Module):

@@ -133,6 +133,7 @@ def distribute(model: Llama, ranks: Ranks, *, checkpointing: str, compiled: bool
         for module in model.modules():
             if isinstance(module, FSDPModule):
                 module.set_gradient_divide_factor(1.0)  # a sum: `optim.clip` divides it
+                module.set_force_sum_reduction_for_comms(True)  # gloo has no sum with a factor
     model.to_empty(device=ranks.device)
 
 

@@ -104,11 +104,13 @@ class Run:
         self._parameters = list(self.model.parameters())
         self._optimizer = optim.adamw(self.model)
         optim.start(self._optimizer, 0)
+        # Once: after an evaluation FSDP leaves the outermost parameters gathered, which are others.
+        self._tensors = optim.named_tensors(self.model, self._optimizer)
         self.progress = Progress(optim.Guard(recipe.explosion))
         if last is None:
             initialise(self.model, recipe.seed, self._given())
         else:
-            state = load(last, optim.named_tensors(self.model, self._optimizer))["progress"]
+            state = load(last, self._tensors)["progress"]
             self.progress = Progress(**state | {"guard": optim.Guard(**state["guard"])})
             optim.start(self._optimizer, self.progress.guard.taken)
 
@@ -197,7 +199,7 @@ class Run:
             "length": self.recipe.length,
             "tokenizer_sha256": self.recipe.tokenizer,
         }
-        self._checkpoints.save(self.progress.step, optim.named_tensors(self.model, self._optimizer), state)
+        self._checkpoints.save(self.progress.step, self._tensors, state)
 
     def wait(self) -> None:
         """Wait for the last checkpoint."""
