@@ -6,12 +6,13 @@ import argparse
 import dataclasses
 import sys
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from tokenizer.reader import Corpus, Reader
 from tokenizer.shards import ShardError
 from trainer import presets
 from trainer.console import Console
-from trainer.data import open_corpus
+from trainer.data import check_files, open_corpus
 from trainer.errors import TrainerError
 from trainer.evaluate.held_out import held_out
 from trainer.evaluate.scores import table, unigram
@@ -19,7 +20,7 @@ from trainer.export.models import TOKENIZER
 from trainer.parallel import CHECKPOINTING, Ranks, ranks
 from trainer.presets import Preset
 from trainer.recipe import PRECISIONS, Options, resolve
-from trainer.run import Run
+from trainer.run import CHECKPOINTS, Run
 from trainer.train import CURVE, METRICS, train
 
 _EPILOG = """examples:
@@ -55,18 +56,20 @@ def _run(args: argparse.Namespace, here: Ranks) -> int:
         explosion=args.explosion,
         start=options.start,
     )
-    if args.verify and here.first:
-        Reader([corpus], recipe.length, recipe.seed).verify()
     if here.first:
-        _keep_tokenizer(corpus, options)
+        for part in (corpus, *held_out(corpus).values()):
+            check_files(part)
+            if args.verify:
+                Reader([part], recipe.length, recipe.seed).verify()
+        _prepare(corpus, options)
     here.wait()
     run = Run(recipe, options, here)
-    console = Console(silent=not here.first)
+    console, begun = Console(silent=not here.first), run.progress.step
     try:
         scores = train(run, corpus, console)
     except (TrainerError, ShardError) as error:
         print(f"trainer: {error}", file=sys.stderr)
-        return 1
+        return 2 if run.progress.step == begun else 1
     if here.first:
         if scores:
             texts = held_out(corpus)
@@ -77,14 +80,21 @@ def _run(args: argparse.Namespace, here: Ranks) -> int:
     return 0
 
 
-def _keep_tokenizer(corpus: Corpus, options: Options) -> None:
-    """Put the shards' tokenizer into the run's folder, for what is made of the run."""
+def _prepare(corpus: Corpus, options: Options) -> None:
+    """Make the run's folder, with the shards' tokenizer in it for what is made of the run."""
     model, path = corpus.tokenizer(), options.output / TOKENIZER
-    if model is not None and not path.exists():
-        options.output.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".part")
-        partial.write_bytes(model)
-        partial.rename(path)
+    try:
+        (options.output / CHECKPOINTS).mkdir(parents=True, exist_ok=True)
+        TemporaryFile(dir=options.output).close()
+        if model is not None and not path.exists():
+            partial = path.with_suffix(".part")
+            partial.write_bytes(model)
+            partial.rename(path)
+    except OSError as error:
+        raise TrainerError(
+            f"{options.output} cannot be written to ({error.strerror}): see to its rights and space, or give "
+            "another --output"
+        ) from error
     if options.prompts and not path.exists():
         raise TrainerError(f"{corpus.root} holds no {TOKENIZER}, which --prompt needs: run `mix` again")
 

@@ -12,6 +12,7 @@ import itertools
 import threading
 from collections import deque
 from collections.abc import Iterator
+from pathlib import Path
 from time import perf_counter
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -22,7 +23,7 @@ import torch
 from torch import Tensor
 
 from tokenizer.reader import Corpus, Reader
-from tokenizer.shards import ShardError
+from tokenizer.shards import TOKEN, ShardError
 from trainer.errors import TrainerError
 
 Array = np.ndarray[Any, Any]
@@ -38,6 +39,24 @@ def open_corpus(root: str, name: str = "train") -> Corpus:
         return Corpus.open(root, name)
     files, _ = fsspec.core.url_to_fs(root)
     return Corpus.open(root, name, lambda path, start, size: files.cat_file(path, start, start + size))
+
+
+def check_files(corpus: Corpus) -> None:
+    """See at once whether a folder's shards are there and as long as they were; addresses are not asked.
+
+    Raises:
+        ShardError: one is missing or has another size.
+    """
+    if corpus.open_ is not None:
+        return
+    for shard, row in enumerate(corpus.table):
+        for ending in (".bin", ".idx", ".documents.npy"):
+            path = Path(corpus.path(shard, ending))
+            if not path.is_file():
+                raise ShardError(f"{path} is missing: copy it again, or run `llama-corpus mix` again")
+            size = int(row["tokens"]) * TOKEN.itemsize
+            if ending == ".bin" and (found := path.stat().st_size) != size:
+                raise ShardError(f"{path} has {found:,} bytes where {size:,} were written: copy it again")
 
 
 class Batch(NamedTuple):

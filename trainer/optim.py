@@ -101,7 +101,8 @@ class Guard:
         if self.in_a_row == _IN_A_ROW:
             raise TrainerError(
                 f"{_IN_A_ROW} steps in a row could not be taken, the last one: {reason}. Training has "
-                "diverged: go on from an earlier checkpoint with a lower learning rate"
+                "diverged: begin another run with a lower --learning-rate; --from an export of an earlier "
+                "checkpoint, if it is to go on from there"
             )
         return reason
 

@@ -7,7 +7,7 @@ the numbers of `Progress`. Samples follow from the step, and nothing is random a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import NamedTuple
 
@@ -126,14 +126,14 @@ class Run:
             )
         return tensors
 
-    def take(self, batches: list[Batch], sources: int, joules: float, stop: bool) -> Taken:
+    def take(self, batches: list[Batch], sources: int, joules: float, stop: Callable[[], bool]) -> Taken:
         """Take the next step with this rank's micro-batches, or not, if all ranks find it must not be taken.
 
         Args:
             batches: of a global batch.
             sources: how many there are.
             joules: that this device has used since the step before.
-            stop: whether this rank was asked to stop after this step.
+            stop: tells whether this rank was asked to stop; asked as late as all ranks can still agree on it.
         """
         step = self.progress.step + 1
         totals = torch.zeros(2 * sources + 2, dtype=torch.float64, device=self.ranks.device)
@@ -145,7 +145,7 @@ class Run:
             of_source_SN = (batch.sources_BT.flatten() == numbers.unsqueeze(1)).double()
             totals[:sources] += of_source_SN @ losses_BT.detach().flatten().double()
             totals[sources:-2] += of_source_SN.sum(1)
-        totals[-2:] = torch.tensor([joules, float(stop)])
+        totals[-2:] = torch.tensor([joules, float(stop())])
         self.ranks.sum(totals)
         tokens = self.recipe.batch * self.recipe.length
         norm = optim.gradient_norm(self._parameters, tokens)

@@ -46,6 +46,8 @@ def train(run: Run, corpus: Corpus, console: Console) -> dict[str, Score]:
     texts, scores = held_out(corpus), dict[str, Score]()
     if progress.step == recipe.steps:
         console.say(f"{options.output} is trained to its end already")
+        if ranks.first:
+            loss_curve(options.output / METRICS, options.output / CURVE)
         return run.score(texts) if texts else {}
     meter = EnergyMeter(ranks.device, watts=options.watts, local_rank=ranks.rank % ranks.here)
     peak = peak_flops(ranks.device, PRECISIONS[recipe.precision])
@@ -70,8 +72,8 @@ def train(run: Run, corpus: Corpus, console: Console) -> dict[str, Score]:
         while progress.step < last:
             began, waited = time.perf_counter(), loader.waited
             batches = next(loader)
-            joules, used = meter.joules(), meter.joules() - joules
-            taken = run.take(batches, len(loader.sources), used, stop.is_set())
+            before, joules = joules, meter.joules()
+            taken = run.take(batches, len(loader.sources), joules - before, stop.is_set)
             seconds = time.perf_counter() - began
             progress.device_seconds += seconds * ranks.world
             speed = tokens / seconds
@@ -158,7 +160,8 @@ def _log(run: Run) -> Iterator[Callable[..., None]]:
     if not run.ranks.first:
         yield lambda kind, **values: None
         return
-    log = MetricsLog(run.options.output / METRICS, run.progress.step)
+    # Without a checkpoint all is done again, the evaluation before the first step too.
+    log = MetricsLog(run.options.output / METRICS, run.progress.step or -1)
     try:
         yield lambda kind, **values: log.write({"kind": kind, "step": run.progress.step, **values})
     finally:

@@ -21,7 +21,7 @@ class MetricsLog:
 
     Args:
         path: of the file; its folder is made.
-        resume: step of the checkpoint, 0 for a new run.
+        resume: step of the checkpoint; -1 for a run that begins anew.
 
     Raises:
         TrainerError: a line before the last is no record.
