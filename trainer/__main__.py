@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import math
 import sys
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -131,7 +132,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--tokens", type=_positive, metavar="N", help="to train on; whole batches of them")
     add("--batch-tokens", type=_positive, metavar="N", help="of a global batch")
     add("--length", type=_positive, metavar="N", help="tokens of a sequence")
-    add("--learning-rate", type=float, metavar="RATE", help="its peak")
+    add("--learning-rate", type=_above_zero, metavar="RATE", help="its peak")
     add("--warmup-steps", type=int, metavar="N", help="over which the rate grows")
     add("--precision", choices=PRECISIONS, help="of what is computed")
     add("--seed", type=int, default=0, metavar="N", help="of first weights and order (default: 0)")
@@ -142,7 +143,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add(
         "--explosion",
-        type=float,
+        type=_above_zero,
         default=10.0,
         metavar="X",
         help="leave out steps whose gradient is X times the usual one (default: 10)",
@@ -191,10 +192,17 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--stop-after", type=_positive, metavar="STEP", help="stop there, as if asked to; the schedule stays")
     add("--verify", action="store_true", help="hash every shard before training")
-    add("--watts", type=float, help="of a device, instead of measuring")
+    add("--watts", type=_above_zero, help="of a device, instead of measuring")
     add("--pue", type=float, help="power usage effectiveness (default: 1.1, as in the paper)")
     add("--kg-per-kwh", type=float, metavar="KG", help="CO2eq of energy (default: 0.385, as in the paper)")
     return parser
+
+
+def _above_zero(text: str) -> float:
+    number = float(text)
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"must be above 0, not {text}")
+    return number
 
 
 def _positive(text: str) -> int:

@@ -116,7 +116,7 @@ def continue_texts(
     if (longest := max(map(len, ids)) + tokens) > length:
         raise TrainerError(
             f"prompt and continuation would have {longest:,} tokens, and the model was trained on sequences "
-            f"of {length:,}; ask for fewer --tokens"
+            f"of {length:,}; give a shorter one, or ask for fewer tokens"
         )
     texts: list[str] = []
     for prompt, added in zip(ids, generate(model, ids, tokens, temperature, top_p, seed), strict=True):

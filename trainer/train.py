@@ -49,6 +49,7 @@ def train(run: Run, corpus: Corpus, console: Console) -> dict[str, Score]:
         if ranks.first:
             loss_curve(options.output / METRICS, options.output / CURVE)
         return run.score(texts) if texts else {}
+    report(0.0, "", pue=options.pue, kg_per_kwh=options.kg_per_kwh)  # what it refuses, now and not at the end
     meter = EnergyMeter(ranks.device, watts=options.watts, local_rank=ranks.rank % ranks.here)
     peak = peak_flops(ranks.device, PRECISIONS[recipe.precision])
     with _asked_to_stop() as stop, _log(run) as log, _loader(run, corpus) as loader:
