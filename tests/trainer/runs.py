@@ -89,20 +89,27 @@ class Start:
     """A start under way, of one rank or several."""
 
     def __init__(
-        self, *arguments: object, world: int = 1, signals: Sequence[Signal] = (), terminal: str | None = None
+        self,
+        *arguments: object,
+        world: int = 1,
+        signals: Sequence[Signal] = (),
+        terminal: str | None = None,
+        streams: Path | None = None,
     ) -> None:
-        """Start with a command line; files of what it writes lie beside its --output.
+        """Start with a command line.
 
         Args:
             arguments: of the command line.
             world: ranks.
             signals: that each rank sends itself.
             terminal: device that is its standard error; None for a file.
+            streams: files of what it writes bear this name, with .out and .err; by default --output's.
         """
         words = [str(word) for word in arguments]
         output = Path(words[words.index("--output") + 1])
         self._log = output / "metrics.jsonl"
-        self._streams = [output.with_name(f"{output.name}.{name}") for name in ("out", "err")]
+        base = streams or output
+        self._streams = [base.with_name(f"{base.name}.{name}") for name in ("out", "err")]
         for path in self._streams:
             path.write_bytes(b"")
         with socket.socket() as free:
@@ -110,12 +117,11 @@ class Start:
             port = free.getsockname()[1]
         together = {"WORLD_SIZE": f"{world}", "LOCAL_WORLD_SIZE": f"{world}"}
         together |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": f"{port}"}
-        streams = [str(path) for path in self._streams]
-        streams[1] = terminal or streams[1]
+        files = [str(self._streams[0]), terminal or str(self._streams[1])]
         self._processes: list[ForkServerProcess] = []
         for rank in range(world):
             environment = together | {"RANK": f"{rank}", "LOCAL_RANK": f"{rank}"} if world > 1 else {}
-            process = _context.Process(target=_main, args=(words, streams, environment, signals))
+            process = _context.Process(target=_main, args=(words, files, environment, signals))
             process.start()
             self._processes.append(process)
 
