@@ -10,6 +10,7 @@ import functools
 import importlib
 import multiprocessing
 import os
+import re
 import signal
 import socket
 import sys
@@ -33,6 +34,9 @@ SMALL = (
     *("--warmup-steps", "5", "--no-compiled", "--device", "cpu", "--evaluate-tokens", "400", "--watts", "10"),
 )
 LONG = (*SMALL, "--tokens", f"{STEPS * BATCH}", "--checkpoint-every", "10", "--evaluate-every", "10")
+VOCAB = 400  # of the shards that `FEW` is for
+FEW_STEPS = 12
+FEW = (*SMALL, "--tokens", FEW_STEPS * BATCH, "--checkpoint-every", 4, "--evaluate-every", 6)
 PATIENCE = 120.0  # seconds; what is waited for longer hangs
 
 _TIMED = ("tokens_per_second", "mfu_6n", "mfu_attention", "step_seconds", "wait_seconds", "joules")
@@ -194,3 +198,23 @@ def weights(output: Path, step: int | None = None) -> dict[str, bytes]:
     """Bytes of the parameters and moments of a checkpoint, of the last one if no step is given."""
     tensors = read_tensors(find(output / "checkpoints", step))
     return {name: tensor.contiguous().view(torch.uint8).numpy().tobytes() for name, tensor in tensors.items()}
+
+
+def assert_told(ended: Ended, *needles: str, status: int = 2) -> None:
+    """One line on stderr that says what is wrong."""
+    assert ended.status == status, ended.err
+    lines = [line for line in ended.err.splitlines() if line.startswith("trainer: ")]
+    assert len(lines) == 1, ended.err
+    assert "Traceback" not in ended.err
+    assert ended.out == ""
+    for needle in needles:
+        assert re.search(needle, lines[0]), lines[0]
+    others = [line for line in ended.err.splitlines() if line not in lines]
+    if status == 2:
+        assert all(line.startswith("step 0: ") for line in others), others
+
+
+def flip(path: Path, byte: int = -1) -> None:
+    data = bytearray(path.read_bytes())
+    data[byte] ^= 1
+    path.write_bytes(data)
