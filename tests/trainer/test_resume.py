@@ -141,8 +141,9 @@ def test_asked_to_stop_it_finishes_the_step_and_saves(straight: Path, shards: Pa
         assert saved(output)[-1] == step
         assert curve(output) == [record for record in curve(straight) if record["step"] <= step]
 
-    for number, step, batch in ((signal.SIGTERM, 7, 7), (signal.SIGINT, 16, 9)):
-        within = Signal("trainer.data:Loader.__next__", batch, after=True, number=number)
+    # A step has three micro-batches; the second one of the start's 7th step, then of its 9th.
+    for number, step, micro_batch in ((signal.SIGTERM, 7, 20), (signal.SIGINT, 16, 26)):
+        within = Signal("trainer.loss:losses_and_gradient", micro_batch, number=number)
         stopped(step, run(*command, signals=[within]))
     for step in (23, 23):
         stopped(step, run(*command, "--stop-after", step))
