@@ -68,6 +68,10 @@ class Ranks:
         if self.world > 1:
             dist.barrier()
 
+    def total(self, value: float) -> float:
+        """The sum of a number over all ranks."""
+        return self.sum(torch.tensor(value, dtype=torch.float64, device=self.device)).item()
+
     def sum(self, values: torch.Tensor) -> torch.Tensor:
         """The sum of a tensor over all ranks, in place."""
         if self.world > 1:

@@ -69,12 +69,11 @@ def train(run: Run, corpus: Corpus, console: Console) -> dict[str, Score]:
         console.begin(progress.step, recipe.steps)
         if not progress.step:
             evaluate()
-        joules = meter.joules()
+        meter.start()
         while progress.step < last:
             began, waited = time.perf_counter(), loader.waited
             batches = next(loader)
-            before, joules = joules, meter.joules()
-            taken = run.take(batches, len(loader.sources), joules - before, stop.is_set)
+            taken = run.take(batches, len(loader.sources), meter.lap(), stop.is_set)
             seconds = time.perf_counter() - began
             progress.device_seconds += seconds * ranks.world
             speed = tokens / seconds
@@ -102,15 +101,17 @@ def train(run: Run, corpus: Corpus, console: Console) -> dict[str, Score]:
             console.step(progress.step, sum(taken.losses) / tokens, speed)
             if progress.step % (options.evaluate_every or every) == 0 or progress.step == recipe.steps:
                 evaluate()
+            done = taken.stop or progress.step == last
+            if not done and progress.step % (options.checkpoint_every or every):
+                continue
+            progress.joules += ranks.total(meter.lap())
             if progress.step == recipe.steps:
                 carbon = report(progress.joules, meter.origin, pue=options.pue, kg_per_kwh=options.kg_per_kwh)
                 hours = progress.device_seconds / 3600
-                log("end", skipped=progress.guard.skipped, device_hours=hours, **carbon._asdict())
+                skipped = progress.guard.skipped
+                log("end", joules=progress.joules, skipped=skipped, device_hours=hours, **carbon._asdict())
                 console.end(carbon, hours)
-            # What a checkpoint's step has to tell is in the log before it.
-            done = taken.stop or progress.step == last
-            if done or progress.step % (options.checkpoint_every or every) == 0:
-                run.save()
+            run.save()  # last: what its step has to tell is in the log before it
             if done:
                 break
         run.wait()

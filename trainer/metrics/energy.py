@@ -79,6 +79,12 @@ class EnergyMeter:
         """Used since `start`, or since this was made."""
         return self._counter.joules() - self._started if self._counts else 0.0
 
+    def lap(self) -> float:
+        """Used since `start`, the lap before, or since this was made, whichever is latest; begins another."""
+        joules = self.joules()
+        self._started += joules
+        return joules
+
 
 def _counter(device: torch.device, watts: float | None, powercap: Path) -> Counter:
     if watts is not None:
