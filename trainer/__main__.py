@@ -11,16 +11,17 @@ from tempfile import TemporaryFile
 
 from tokenizer.reader import Corpus, Reader
 from tokenizer.shards import ShardError
-from trainer import presets
+from trainer import memory, presets
 from trainer.console import Console
 from trainer.data import check_files, open_corpus
 from trainer.errors import TrainerError
 from trainer.evaluate.held_out import held_out
 from trainer.evaluate.scores import table, unigram
 from trainer.export.models import TOKENIZER
+from trainer.metrics.flops import flops_attention
 from trainer.parallel import CHECKPOINTING, Ranks, ranks
 from trainer.presets import Preset
-from trainer.recipe import PRECISIONS, Options, resolve
+from trainer.recipe import PRECISIONS, Options, Recipe, resolve
 from trainer.run import CHECKPOINTS, Run
 from trainer.train import CURVE, METRICS, train
 
@@ -57,6 +58,10 @@ def _run(args: argparse.Namespace, here: Ranks) -> int:
         explosion=args.explosion,
         start=options.start,
     )
+    if args.dry_run:
+        if here.first:
+            print(_plan(recipe, options, here))
+        return 0
     if here.first:
         for part in (corpus, *held_out(corpus).values()):
             check_files(part)
@@ -79,6 +84,22 @@ def _run(args: argparse.Namespace, here: Ranks) -> int:
             )
         print(f"{args.output}: {METRICS}, {CURVE}, checkpoints")
     return 0
+
+
+def _plan(recipe: Recipe, options: Options, here: Ranks) -> str:
+    """What a run would be, a line a fact."""
+    tokens = recipe.batch * recipe.length
+    lines = {
+        **{key: value for key, value in dataclasses.asdict(recipe).items() if key != "shape"},
+        **dataclasses.asdict(recipe.shape),
+        "parameters": f"{recipe.shape.parameters:,}",
+        "tokens": f"{recipe.steps * tokens:,} in {recipe.steps:,} batches of {tokens:,}",
+        "FLOPs": f"{flops_attention(recipe.shape, recipe.length) * recipe.steps * tokens:.3g}",
+        "memory": f"about {memory.needed(recipe, options, here.world) / 1e9:.1f} GB on each of {here.world} "
+        f"devices, which have {memory.available(here) / 1e9:.1f} GB",
+        "output": options.output,
+    }
+    return "\n".join(f"{key:<18}{value}" for key, value in lines.items())
 
 
 def _prepare(corpus: Corpus, options: Options) -> None:
@@ -192,6 +213,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--stop-after", type=_positive, metavar="STEP", help="stop there, as if asked to; the schedule stays")
     add("--verify", action="store_true", help="hash every shard before training")
+    add("--dry-run", action="store_true", help="print what would be trained, and the memory it needs")
     add("--watts", type=_above_zero, help="of a device, instead of measuring")
     add("--pue", type=float, help="power usage effectiveness (default: 1.1, as in the paper)")
     add("--kg-per-kwh", type=float, metavar="KG", help="CO2eq of energy (default: 0.385, as in the paper)")

@@ -45,6 +45,16 @@ def test_a_run_tells_where_it_is_and_what_came_of_it(done: Path) -> None:
     assert about["parameters"] == Shape(128, 4, 4, VOCAB).parameters
 
 
+def test_a_dry_run_tells_what_would_be_trained_and_writes_nothing(kept: Path, tmp_path: Path) -> None:
+    ended = run(*FEW, "--data", kept, "--output", tmp_path / "run", "--dry-run")
+    assert ended.status == 0, ended.err
+    told = dict(line.split(maxsplit=1) for line in ended.out.splitlines())
+    assert told["tokens"] == f"{STEPS * BATCH:,} in {STEPS} batches of {BATCH}"
+    assert told["parameters"] == f"{Shape(128, 4, 4, VOCAB).parameters:,}"
+    assert told["memory"].startswith("about 0.")
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_bar_on_a_terminal(kept: Path, tmp_path: Path) -> None:
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", 24, 120, 0, 0))
