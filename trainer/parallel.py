@@ -127,7 +127,7 @@ def distribute(model: Llama, ranks: Ranks, *, checkpointing: str, compiled: bool
     model.compiled = compiled
     for layer in model.layers:
         layer.forward = _forward(layer.forward, checkpointing, compiled)
-    model.norm.forward = _forward(model.norm.forward, "none", compiled)
+    model.norm.forward = _forward(model.norm.forward, "none", compiled)  # type: ignore[method-assign]
     if ranks.world > 1:
         mesh = init_device_mesh(ranks.device.type, (ranks.world,))
         # Inputs stay as they are: the rotation is fp32, the residual stream has been cast by the model.
