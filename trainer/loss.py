@@ -7,6 +7,7 @@ output matrix and their gradients stay. Letters of shapes are those of `trainer.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -27,7 +28,7 @@ def cross_entropy(x_ND: Tensor, weight_VD: Tensor, targets_N: Tensor, *, compile
         targets_N: int64.
         compiled: whether what is computed of a chunk's logits is one kernel, or several.
     """
-    kernel = _compiled_kernel if compiled else losses_and_gradient
+    kernel = _compiled_kernel() if compiled else losses_and_gradient
     losses: Tensor = _CrossEntropy.apply(
         x_ND, weight_VD, targets_N, kernel if torch.is_grad_enabled() else None
     )
@@ -85,4 +86,8 @@ def losses_and_gradient(logits_NV: Tensor, targets_N: Tensor) -> tuple[Tensor, T
     return total_N - picked_N, gradient_NV.to(logits_NV.dtype)
 
 
-_compiled_kernel: Kernel = torch.compile(losses_and_gradient, dynamic=False)
+@functools.cache
+def _compiled_kernel() -> Kernel:
+    """One kernel, when it is first wanted: the compiler takes seconds to import."""
+    compiled: Kernel = torch.compile(losses_and_gradient, dynamic=False)
+    return compiled

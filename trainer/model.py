@@ -14,9 +14,10 @@ in fp32.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 import torch.nn.functional as F
@@ -28,7 +29,6 @@ from trainer.loss import cross_entropy
 from trainer.presets import Shape
 
 _INIT_STD = 0.02
-_compiled_flex_attention = torch.compile(flex_attention, dynamic=False)
 Mask = Tensor | BlockMask | None
 
 
@@ -192,8 +192,15 @@ def within_documents(documents_BT: Tensor) -> Tensor | BlockMask:
 def attend(q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, mask: Mask) -> Tensor:
     """softmax(q k / √K) v over the past, in the fused kernel there is: float[B, H, T, K]."""
     if isinstance(mask, BlockMask):
-        return _compiled_flex_attention(q_BHTK, k_BHTK, v_BHTK, block_mask=mask)  # type: ignore[no-any-return]
+        return _flex_attention()(q_BHTK, k_BHTK, v_BHTK, block_mask=mask)  # type: ignore[no-any-return]
     return F.scaled_dot_product_attention(q_BHTK, k_BHTK, v_BHTK, attn_mask=mask, is_causal=mask is None)
+
+
+@functools.cache
+def _flex_attention() -> Callable[..., Tensor]:
+    """Compiled, when it is first wanted: the compiler takes seconds to import."""
+    compiled: Callable[..., Tensor] = torch.compile(flex_attention, dynamic=False)
+    return compiled
 
 
 @torch.no_grad()

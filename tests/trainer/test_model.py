@@ -163,7 +163,7 @@ def test_within_documents_each_has_the_losses_it_has_alone() -> None:
 @pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
 def test_the_mask_of_blocks_lets_through_what_the_plain_one_does(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a GPU's kernel is given, here computed without one; backward there is none on a CPU."""
-    monkeypatch.setattr(model_module, "_compiled_flex_attention", flex_attention)
+    monkeypatch.setattr(model_module, "_flex_attention", lambda: flex_attention)
     documents_BT = DOCUMENTS.repeat_interleave(20, 1)  # 240 long: more than a block of 128
     blocks, plain = within_documents(OnGpu(documents_BT)), within_documents(documents_BT)
     assert isinstance(blocks, BlockMask)
