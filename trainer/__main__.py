@@ -12,6 +12,7 @@ from tempfile import TemporaryFile
 from tokenizer.reader import Corpus, Reader
 from tokenizer.shards import ShardError
 from trainer import memory, presets
+from trainer.checkpoint.durable import write_bytes
 from trainer.console import Console
 from trainer.data import check_files, open_corpus
 from trainer.errors import TrainerError
@@ -109,9 +110,7 @@ def _prepare(corpus: Corpus, options: Options) -> None:
         (options.output / CHECKPOINTS).mkdir(parents=True, exist_ok=True)
         TemporaryFile(dir=options.output).close()
         if model is not None and not path.exists():
-            partial = path.with_suffix(".part")
-            partial.write_bytes(model)
-            partial.rename(path)
+            write_bytes(path, model)
     except OSError as error:
         raise TrainerError(
             f"{options.output} cannot be written to ({error.strerror}): see to its rights and space, or give "

@@ -20,9 +20,14 @@ def sync(path: Path) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write a JSON file; its name appears when its bytes are on disk."""
+    """Write a JSON file, as `write_bytes` does."""
+    write_bytes(path, json.dumps(value, indent=1).encode())
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file; its name appears when its bytes are on disk."""
     partial = path.with_name(f"{path.name}.part")
-    partial.write_text(json.dumps(value, indent=1))
+    partial.write_bytes(data)
     sync(partial)
     partial.rename(path)
     sync(path.parent)
