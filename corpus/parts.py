@@ -196,7 +196,7 @@ def commit_part(root: str, spec: PartSpec, work: Callable[[PartWriter], None]) -
         return done[0]
     if done is not None:
         remove_part(root, done[0])
-    wall, cpu = time.monotonic(), time.process_time()
+    started, wall, cpu = time.time(), time.monotonic(), time.process_time()
     with PartWriter(root, spec) as writer:
         work(writer)
     part = writer.part()
@@ -205,6 +205,11 @@ def commit_part(root: str, spec: PartSpec, work: Callable[[PartWriter], None]) -
         "wall_seconds": round(time.monotonic() - wall, 3),
         "cpu_seconds": round(time.process_time() - cpu, 3),
         "peak_rss_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        # Which process made it, when, and what that had taken before: `llama-corpus plan` tells by them what
+        # a process costs to start from what its parts cost.
+        "process": os.getpid(),
+        "process_cpu_seconds": round(cpu, 3),
+        "started": round(started, 3),
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "host": socket.gethostname(),
         "python": platform.python_version(),
