@@ -23,7 +23,7 @@ from corpus.manifests import read_manifest
 from corpus.parts import Part, PartFile
 
 # Kinds of run, in the order of the data's way.
-KINDS = ("crawl-filter", "build", "dedup", "decontaminate", "tokens", "shards")
+KINDS = ("crawl-filter", "build", "cross-dedup", "decontaminate", "tokens", "shards")
 # Kinds that decide row by row about documents.
 DECIDED = ("crawl-filter", "build")
 _FIELDS = ("kind", "complete", "stages", "stats_sha256")
