@@ -14,6 +14,10 @@ PYTHON  ?= python3
 BIN     := .venv/bin
 STAMP   := .venv/.ready
 TORCH   := .venv/.trainer
+ENGINES := .venv/engines
+SPARK   := $(ENGINES)/spark-job-server.jar
+FLINK   := $(ENGINES)/flink-job-server.jar
+PRISM   := $(ENGINES)/prism
 ENGINE   = $(if $(RUNNER),--runner $(RUNNER)) $(if $(WORKERS),--workers $(WORKERS)) $(ARGS)
 COMMON   = $(if $(RECIPE),--recipe $(RECIPE)) $(ENGINE)
 OPTIONS  = $(if $(INPUT),--input $(INPUT)) $(COMMON)
@@ -23,8 +27,13 @@ SOURCES := wikipedia books arxiv stackexchange github c4
 DEBIAN_PACKAGES := g++ make cmake python3-venv python3-dev libboost-program-options-dev \
   libboost-system-dev libboost-thread-dev zlib1g-dev libbz2-dev liblzma-dev
 
+# For tests alone: the browser that opens the report.
+TEST_PACKAGES := chromium
+BEAM_VERSION   = $(shell $(BIN)/python -c 'from importlib.metadata import version; print(version("apache-beam"))')
+
 .DEFAULT_GOAL := help
-.PHONY: help setup system crawl-filter corpus tokenizer shards train sample test test-all bench lint clean
+.PHONY: help setup system engines crawl-filter corpus tokenizer shards train report sample test test-all \
+  test-spark test-runners bench lint clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 16
@@ -68,10 +77,16 @@ sample: $(STAMP)  ## Build the samples of all sources, and the models, again fro
 	  --dim 16 --epochs 25 --learning-rate 0.5 --min-count 1 --held-out 0.2 --output corpus/sample/models
 
 test: $(TORCH)  ## Run the tests (a few minutes)
-	@$(BIN)/python -m pytest -n auto -m "not slow" $(ARGS)
+	@$(BIN)/python -m pytest -n auto -m "not (slow or spark or flink or prism)" $(ARGS)
 
-test-all: $(TORCH)  ## Run all tests, the slow ones too
-	@$(BIN)/python -m pytest -n auto $(ARGS)
+test-all: $(TORCH)  ## Run all tests but those of engines, the slow ones too
+	@$(BIN)/python -m pytest -n auto -m "not (spark or flink or prism)" $(ARGS)
+
+test-spark: $(TORCH) $(SPARK)  ## Run the tests on a Spark cluster on this machine (Java 17)
+	@$(BIN)/python -m pytest -p no:xdist -m "spark and not slow" tests/engines $(ARGS)
+
+test-runners: $(TORCH) engines  ## Run the tests on Spark, Flink and Prism, with the real data where it is there
+	@$(BIN)/python -m pytest -p no:xdist -m "spark or flink or prism" tests/engines $(ARGS)
 
 bench: $(TORCH)  ## Measure MB/s per core by stage, and memory at 1× and 10× input
 	@$(BIN)/python -m tests.bench $(ARGS)
@@ -82,6 +97,21 @@ bench: $(TORCH)  ## Measure MB/s per core by stage, and memory at 1× and 10× i
 
 lint: $(TORCH)  ## Check style and types
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+engines: $(SPARK) $(FLINK) $(PRISM)  ## Make the job servers of Spark and Flink (Java, Maven), and Prism (Go)
+
+# Beam's job servers, put together by Maven from Beam's published parts.
+$(SPARK) $(FLINK): $(ENGINES)/%-job-server.jar: pipelines/engines/pom.xml | $(STAMP)
+	@$(MAKE) --no-print-directory system DEBIAN_PACKAGES="openjdk-17-jdk-headless maven"
+	@echo "Building the job server of $* (Maven; 1 minute, 200 MB the first time) …"
+	@mvn --batch-mode --quiet --file pipelines/engines/pom.xml --activate-profiles $* package
+	@test $* != spark || $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,spark]'
+	@mkdir -p $(ENGINES) && mv build/engines/$*/$*-job-server.jar $@
+
+$(PRISM): | $(STAMP)
+	@echo "Building Prism $(BEAM_VERSION) (Go; 1 minute the first time) …"
+	@mkdir -p $(ENGINES)
+	@GOBIN=$(abspath $(ENGINES)) go install github.com/apache/beam/sdks/v2/go/cmd/prism@v$(BEAM_VERSION)
 
 setup: $(STAMP)  ## Make .venv with everything the project needs
 
@@ -99,6 +129,7 @@ $(TORCH): $(STAMP)
 	@echo "Installing torch (5 GB) …"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,harness]'
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps 'megatron-core==0.16.*'
+	@$(MAKE) --no-print-directory system DEBIAN_PACKAGES="$(TEST_PACKAGES)"
 	@touch $@
 
 # Debian packages: installed when root, named when not.

@@ -177,7 +177,11 @@ def _run(work: CrawlJob, splits: Sequence[Split], args: argparse.Namespace, beam
     plan = [StagePlan(stage, len(names[stage])) for stage in stages]
     with Progress(work.root, plan):
         runners.run(
-            lambda p: crawl_filter.build(p, work, splits, args.until), args.runner, args.workers, beam_args
+            lambda p, on_worker: crawl_filter.build(p, work, splits, args.until, on_worker),
+            work.root,
+            args.runner,
+            args.workers,
+            beam_args,
         )
     counters = finish.finish(work, splits, args.until)
     console.print_summary(work.root, counters, "page", work.recipe.name if work.recipe.demonstration else "")
@@ -196,7 +200,8 @@ def _decide(
     if args.until != STAGES[-1]:
         _remove_stage(work.root, STAGES[-1])
     runners.run(
-        lambda p: crawl_filter.build_decide(p, work, annotated, args.until),
+        lambda p, on_worker: crawl_filter.build_decide(p, work, annotated, args.until, on_worker),
+        work.root,
         args.runner,
         args.workers,
         beam_args,

@@ -1,7 +1,8 @@
 """The crawl filter as one Beam graph.
 
 Elements are splits of the input, then references to parts (names, sizes, digests): no text, no hash and
-no token passes between steps. Data of different splits meets in run files, read by range.
+no token passes between steps. Data of different splits meets in run files, read by range. Keys are numbers,
+and declared to be, so that their coders are deterministic on every engine.
 
     splits ─ index ─┬─ group by (scope, bucket) ─ dedup ─ group by split ─┬─ annotate ─ decide ─ export
                     └──────────────────────────────────────────────────────┘
@@ -12,7 +13,7 @@ from runs to answers, of addresses and then of texts.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -28,20 +29,27 @@ from corpus.crawl.job import CrawlJob, Scope, duplicate_scopes, scopes, stages_u
 from corpus.inputs import Split
 from corpus.parts import Part
 from corpus.recipe import digest
+from pipelines.engines.on_worker import OnWorker
+
+# By split (or export file): a `Split`, a `Part`, a pair of parts, or (scope, digest of answers).
+_OfSplit = tuple[int, Any]
+# By (scope, bucket): (split, digest of the part with its runs).
+_OfBucket = tuple[tuple[int, int], tuple[int, str]]
+# By scope: (bucket, digest of its answer).
+_OfScope = tuple[int, tuple[int, str]]
 
 
-def build(pipeline: beam.Pipeline, job: CrawlJob, splits: Sequence[Split], until: str) -> None:
-    """Add the graph to a pipeline, up to and with the stage `until`."""
+def build(
+    pipeline: beam.Pipeline, job: CrawlJob, splits: Sequence[Split], until: str, on_worker: OnWorker
+) -> None:
+    """Add the graph to a pipeline, up to and with the stage `until`; `on_worker` goes before its work."""
     stages = stages_until(job.settings, until)
     plan = scopes(job.settings, splits, job.earlier)
     # Local workers are dealt their elements once: the largest first, so that the shares are even.
     by_size = sorted(splits, key=lambda s: (-s.bytes, s.ordinal))
-    work = (
-        pipeline
-        | "Splits" >> beam.Create([(s.ordinal, s) for s in by_size])
-        | "SpreadSplits" >> beam.Reshuffle()
-    )
-    indexed = work | "Index" >> beam.MapTuple(partial(_index, job=job))
+    start = beam.Create([(s.ordinal, s) for s in by_size], reshuffle=False).with_output_types(_OfSplit)
+    work = _spread(pipeline | "Splits" >> start, on_worker)
+    indexed = work | "Index" >> _map(_index, _OfSplit, job=job)
     if "dedup" not in stages:
         return
     answers = _answers("Dedup", indexed, job, plan)
@@ -50,34 +58,54 @@ def build(pipeline: beam.Pipeline, job: CrawlJob, splits: Sequence[Split], until
     annotated = (
         {"split": work, "index": indexed, "answers": answers}
         | "BySplit" >> beam.CoGroupByKey()
-        | "Annotate" >> beam.MapTuple(partial(_annotate, job=job, plan=plan))
+        | "Annotate" >> _map(_annotate, _OfSplit, job=job, plan=plan)
     )
     if "duplicates" in stages:
         found = _duplicates(annotated, job, duplicate_scopes(job.settings, splits))
         pairs = {"annotated": annotated, "found": found} | "WithDuplicates" >> beam.CoGroupByKey()
-        annotated = pairs | "Pair" >> beam.MapTuple(_pair)
+        annotated = pairs | "Pair" >> _map(_pair, _OfSplit)
     else:
-        annotated = annotated | "Alone" >> beam.MapTuple(_alone)
+        annotated = annotated | "Alone" >> _map(_alone, _OfSplit)
     _decide_and_export(annotated, job, stages)
 
 
 def build_decide(
-    pipeline: beam.Pipeline, job: CrawlJob, annotated: Sequence[tuple[Part, Part | None]], until: str
+    pipeline: beam.Pipeline,
+    job: CrawlJob,
+    annotated: Sequence[tuple[Part, Part | None]],
+    until: str,
+    on_worker: OnWorker,
 ) -> None:
     """Add a graph that decides (and exports) parts that are annotated, and compared, already."""
-    numbered = pipeline | beam.Create([(int(p.name.removeprefix("part-")), (p, d)) for p, d in annotated])
-    _decide_and_export(numbered | beam.Reshuffle(), job, stages_until(job.settings, until))
+    numbered = [(int(p.name.removeprefix("part-")), (p, d)) for p, d in annotated]
+    start = beam.Create(numbered, reshuffle=False).with_output_types(_OfSplit)
+    _decide_and_export(
+        _spread(pipeline | "Annotated" >> start, on_worker), job, stages_until(job.settings, until)
+    )
+
+
+def _spread(elements: Any, on_worker: OnWorker) -> Any:
+    """Elements dealt out to workers that are found fit for the run."""
+    fit = beam.ParDo(on_worker).with_output_types(_OfSplit)
+    return elements | "Spread" >> beam.Reshuffle() | "OnWorker" >> fit
+
+
+def _map(function: Callable[..., Any], type_: Any, **known: Any) -> Any:
+    """A step whose elements are declared to be of a type, as Beam cannot read it from a `partial`."""
+    return beam.MapTuple(partial(function, **known)).with_output_types(type_)
 
 
 def _answers(name: str, parts: Any, job: CrawlJob, plan: Sequence[Scope]) -> Any:
     """Answers to the runs in the parts of all splits: (split, (scope, digest of all its answers))."""
     return (
         parts
-        | f"{name}Buckets" >> beam.FlatMapTuple(partial(_buckets_of_split, plan=plan))
+        | f"{name}Buckets"
+        >> beam.FlatMapTuple(partial(_buckets_of_split, plan=plan)).with_output_types(_OfBucket)
         | f"{name}ByBucket" >> beam.GroupByKey()
-        | name >> beam.MapTuple(partial(_answer, job=job, plan=plan))
+        | name >> _map(_answer, _OfScope, job=job, plan=plan)
         | f"{name}ByScope" >> beam.GroupByKey()
-        | f"{name}Splits" >> beam.FlatMapTuple(partial(_splits_of_scope, plan=plan))
+        | f"{name}Splits"
+        >> beam.FlatMapTuple(partial(_splits_of_scope, plan=plan)).with_output_types(_OfSplit)
     )
 
 
@@ -91,25 +119,25 @@ def _duplicates(annotated: Any, job: CrawlJob, plan: Sequence[Scope]) -> Any:
         indexed = (
             inputs
             | "NewestBySplit" >> beam.CoGroupByKey()
-            | "IndexNewest" >> beam.MapTuple(partial(_index_newest, job=job, newest=newest))
+            | "IndexNewest" >> _map(_index_newest, _OfSplit, job=job, newest=newest)
         )
         inputs |= {"runs": indexed, "compared": _answers("Compare", indexed, job, compared)}
-    mark = partial(_mark, job=job, newest=newest, compared=compared)
-    return inputs | "FoundBySplit" >> beam.CoGroupByKey() | "Mark" >> beam.MapTuple(mark)
+    mark = _map(_mark, _OfSplit, job=job, newest=newest, compared=compared)
+    return inputs | "FoundBySplit" >> beam.CoGroupByKey() | "Mark" >> mark
 
 
 def _decide_and_export(annotated: Any, job: CrawlJob, stages: Sequence[str]) -> None:
     if "decide" not in stages:
         return
-    decided = annotated | "Decide" >> beam.MapTuple(partial(_decide, job=job))
+    decided = annotated | "Decide" >> _map(_decide, _OfSplit, job=job)
     if "export" not in stages:
         return
     size = job.settings.export.splits_per_file
     _ = (
         decided
-        | "ByExportFile" >> beam.MapTuple(partial(_export_group, size=size))
+        | "ByExportFile" >> _map(_export_group, _OfSplit, size=size)
         | "GroupForExport" >> beam.GroupByKey()
-        | "Export" >> beam.MapTuple(partial(_export, job=job))
+        | "Export" >> _map(_export, Part, job=job)
     )
 
 

@@ -10,6 +10,7 @@ import argparse
 import logging
 import os
 import sys
+import time
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -21,8 +22,11 @@ logging.disable(logging.WARNING)
 
 import apache_beam as beam  # noqa: E402
 from apache_beam.options.pipeline_options import PipelineOptions, _BeamArgumentParser  # noqa: E402
+from apache_beam.runners.runner import PipelineState  # noqa: E402
 
 from corpus.errors import UserError  # noqa: E402
+from pipelines.engines import flags as flags_of  # noqa: E402
+from pipelines.engines.on_worker import Driver, OnWorker  # noqa: E402
 
 logging.disable(logging.NOTSET)
 
@@ -33,6 +37,9 @@ RUNNERS = {
     "prism": "PrismRunner",
     "dataflow": "DataflowRunner",
 }
+# How long an engine may take until a worker of it begins. Dataflow starts machines.
+_BEGIN_SECONDS = {"spark": 180, "flink": 180, "prism": 60, "dataflow": 1_200}
+_POLL_SECONDS = 1.0
 _OWN_FLAGS = ("--runner", "--direct_running_mode", "--direct_num_workers")
 
 
@@ -67,37 +74,75 @@ def check_beam_options(args: list[str]) -> None:
 served_workers = False
 
 
-def run(build: Callable[[beam.Pipeline], Any], runner: str, workers: int, beam_args: list[str]) -> None:
+def run(
+    build: Callable[[beam.Pipeline, OnWorker], Any],
+    root: str,
+    runner: str,
+    workers: int,
+    beam_args: list[str],
+) -> None:
     """Build a graph and run it to its end.
 
     Args:
-        build: adds the graph to a pipeline.
+        build: adds the graph to a pipeline; its work follows a step with the `OnWorker` that it is given.
+        root: folder or address that the run writes to.
         runner: a key of `RUNNERS`.
         workers: local worker processes; 1 runs in this process.
         beam_args: further options of the engine, as on the command line.
+
+    Raises:
+        UserError: the engine, or a program of it, is not there, or has no free worker.
     """
     for name in ("apache_beam", "py4j"):
         # What fails is raised to us as well.
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    global served_workers
+    driver = Driver.of(root)
     if runner == "local":
-        from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
-        from apache_beam.transforms.environments import SubprocessSDKEnvironment
-
-        environment = None
-        if workers > 1:
-            served_workers = True
-            # What direct_running_mode=multi_processing sets, with a worker of ours.
-            command = f"{sys.executable} -m pipelines.worker"
-            environment = SubprocessSDKEnvironment.from_command_string(command)
-        flags = ["--direct_running_mode=in_memory", f"--direct_num_workers={workers}"]
-        options = PipelineOptions([*flags, *beam_args])
-        pipeline = beam.Pipeline(runner=FnApiRunner(environment), options=options)
+        pipeline, limit = _local(workers, beam_args), None
     else:
-        options = PipelineOptions([f"--runner={RUNNERS[runner]}", *beam_args])
-        pipeline = beam.Pipeline(options=options)
-    build(pipeline)
-    pipeline.run().wait_until_finish()
+        flags = [f"--runner={RUNNERS[runner]}", *flags_of.complete(runner, root, workers, beam_args)]
+        pipeline, limit = beam.Pipeline(options=PipelineOptions(flags)), _BEGIN_SECONDS[runner]
+    build(pipeline, OnWorker(driver))
+    driver.announce()
+    try:
+        result = pipeline.run()
+        if limit:
+            _await_worker(driver, result, limit)
+        result.wait_until_finish()
+    finally:
+        driver.leave()
+
+
+def _await_worker(driver: Driver, result: Any, limit: int) -> None:
+    """Wait until a worker has begun, or the job is over.
+
+    Raises:
+        UserError: none has within `limit` seconds: an engine without free workers waits for ever.
+    """
+    deadline = time.monotonic() + limit
+    while not driver.answered() and not PipelineState.is_terminal(result.state):
+        if time.monotonic() > deadline:
+            result.cancel()
+            raise UserError(
+                f"the engine took the job, but no worker of it has begun in {limit} s: look whether it has "
+                "free workers (cores and memory), and whether their logs say why ours does not start"
+            )
+        time.sleep(_POLL_SECONDS)
+
+
+def _local(workers: int, beam_args: list[str]) -> beam.Pipeline:
+    from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
+    from apache_beam.transforms.environments import SubprocessSDKEnvironment
+
+    environment = None
+    if workers > 1:
+        global served_workers
+        served_workers = True
+        # What direct_running_mode=multi_processing sets, with a worker of ours.
+        command = f"{sys.executable} -m pipelines.worker"
+        environment = SubprocessSDKEnvironment.from_command_string(command)
+    flags = ["--direct_running_mode=in_memory", f"--direct_num_workers={workers}"]
+    return beam.Pipeline(runner=FnApiRunner(environment), options=PipelineOptions([*flags, *beam_args]))
 
 
 def _all_subclasses(cls: Any) -> set[Any]:

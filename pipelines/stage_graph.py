@@ -17,6 +17,7 @@ import apache_beam as beam
 
 from corpus.stages import StagedJob, Task, close_stage, make_part
 from pipelines import runners
+from pipelines.engines.on_worker import OnWorker
 from pipelines.progress import Progress, StagePlan
 
 
@@ -31,27 +32,36 @@ def run(
         beam_args: further options of the engine.
     """
     with Progress(job.root, [StagePlan(name, count) for name, count in parts.items()]):
-        runners.run(lambda p: build(p, job, until), args.runner, args.workers, beam_args)
+        runners.run(
+            lambda p, on_worker: build(p, job, until, on_worker),
+            job.root,
+            args.runner,
+            args.workers,
+            beam_args,
+        )
 
 
-def build(pipeline: beam.Pipeline, job: StagedJob, until: str) -> None:
-    """Add the graph to a pipeline, up to and with the stage `until`."""
+def build(pipeline: beam.Pipeline, job: StagedJob, until: str, on_worker: OnWorker) -> None:
+    """Add the graph to a pipeline, up to and with the stage `until`; `on_worker` goes before its work."""
     done = pipeline | "Start" >> beam.Create([0])
     for stage in job.stages():
         label = stage.name.capitalize()
         made = (
             done
-            | f"{label}Tasks" >> beam.FlatMap(partial(_tasks, job=job, stage_name=stage.name))
+            | f"{label}Tasks"
+            >> beam.FlatMap(partial(_tasks, job=job, stage_name=stage.name)).with_output_types(Task)
             | f"{label}Spread" >> beam.Reshuffle()
-            | label >> beam.Map(partial(_make, job=job, stage_name=stage.name))
+            | f"{label}OnWorker" >> beam.ParDo(on_worker).with_output_types(Task)
+            | label >> beam.Map(partial(_make, job=job, stage_name=stage.name)).with_output_types(int)
         )
         # What came before is among the elements, so that a stage without a task is completed too.
         done = (
             (done, made)
             | f"{label}Parts" >> beam.Flatten()
-            | f"{label}Keyed" >> beam.Map(_keyed)
+            | f"{label}Keyed" >> beam.Map(_keyed).with_output_types(tuple[int, int])
             | f"{label}Wait" >> beam.GroupByKey()
-            | f"{label}Close" >> beam.MapTuple(partial(_close, job=job, stage_name=stage.name))
+            | f"{label}Close"
+            >> beam.MapTuple(partial(_close, job=job, stage_name=stage.name)).with_output_types(int)
         )
         if stage.name == until:
             return

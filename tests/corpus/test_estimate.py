@@ -57,7 +57,7 @@ def test_the_formulae_agree_with_real_runs(files: int, tmp_path: Path) -> None:
     )
     job = prepare(str(tmp_path / "run"), replace(sample, commoncrawl=settings), "dedup")
     splits = inputs.plan_splits(inputs.resolve([str(tmp_path / "wet")]), settings.dedup)
-    runners.run(lambda p: crawl_filter.build(p, job, splits, "dedup"), "local", 1, [])
+    runners.run(lambda p, w: crawl_filter.build(p, job, splits, "dedup", w), job.root, "local", 1, [])
     index = [part for part, _ in records(job.root, "index")]
     dedup = [part for part, _ in records(job.root, "dedup")]
     counters = sum_counters(index)

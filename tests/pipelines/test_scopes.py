@@ -95,7 +95,7 @@ def test_kept_paragraphs_are_those_of_the_plain_rule(
     assert len(plan) == {"block": 6, "dump": 2, "global": 1}[scope]
     assert max(s.buckets for s in plan) > 1
     job = prepare(str(tmp_path), chosen, "annotate")
-    runners.run(lambda p: crawl_filter.build(p, job, splits, "annotate"), "local", 1, [])
+    runners.run(lambda p, w: crawl_filter.build(p, job, splits, "annotate", w), job.root, "local", 1, [])
     rows = [r for path in tmp_path.glob("annotated/*.parquet") for r in pq.read_table(path).to_pylist()]
     assert len(rows) == len(_DUMPS) * _FILES_PER_DUMP * _PAGES_PER_FILE
     found = {
