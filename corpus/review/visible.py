@@ -6,8 +6,11 @@ can be written as UTF-8. It is not escaped for HTML.
 
 from __future__ import annotations
 
+import unicodedata
+
 _LINES = {"\n", "\t"}
-# What changes the direction of the text around it (Unicode Standard Annex 9), and what has no glyph of its own.
+_RIGHT_TO_LEFT = frozenset({"R", "AL", "AN"})
+# What changes the direction of text around it (Unicode Standard Annex 9), and what has no glyph of its own.
 _BIDI = (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
 _UNSEEN = (0x2028, 0x2029, 0xFEFF, 0xFFFE, 0xFFFF, *range(0xFFF9, 0xFFFC), *range(0xFDD0, 0xFDF0))
 
@@ -37,3 +40,16 @@ def visible(text: str, lines: bool = True) -> str:
 def shortened(text: str, characters: int) -> tuple[str, int]:
     """The first so many characters of a text, and how many more it has."""
     return text[:characters], max(0, len(text) - characters)
+
+
+def on_one_line(text: str, characters: int) -> str:
+    """For a terminal: the text's beginning, visible, in one line, and how long it is where more follows.
+
+    Where it runs from right to left it is isolated (U+2068 … U+2069), so that what stands beside it
+    stays there.
+    """
+    begin, more = shortened(text, characters)
+    shown = visible(begin, lines=False)
+    if any(unicodedata.bidirectional(c) in _RIGHT_TO_LEFT for c in shown):
+        shown = f"\u2068{shown}\u2069"
+    return f"{shown} … ({len(text):,} characters)" if more else shown
