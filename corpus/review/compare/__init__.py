@@ -1,0 +1,1 @@
+"""Two runs side by side: what differs in their settings, and what became of which document."""

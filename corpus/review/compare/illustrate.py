@@ -1,0 +1,102 @@
+"""Examples of changes as people read them: both reasons, what was measured, the thresholds, the text.
+
+In: example rows by change. Out: plain data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from corpus.review.compare.changes import KINDS, Change
+from corpus.review.compare.rows import ABSENT, KEPT
+from corpus.review.compare.texts import Place, read_texts
+from corpus.review.runs import OpenedRun
+from corpus.review.thresholds import Thresholds
+
+_CHARACTERS = 400  # of a text
+_SAYS = ("fate", "language", "bucket", "held_out", "bytes")
+# The reason whose thresholds a change of this kind comes from.
+_BEHIND = {"bucket": "perplexity", "language": "language_score"}
+Row = dict[str, Any]
+
+
+def illustrate(
+    runs: tuple[OpenedRun, OpenedRun],
+    found: Mapping[Change, Sequence[Row]],
+    numbers: Mapping[Change, int],
+    values: Sequence[str],
+) -> list[Row]:
+    """The changes, those with the most documents first, with their examples.
+
+    Args:
+        runs: A and B.
+        found: example rows of each change (`pair_schema`).
+        numbers: documents of each change; of the held-out flag those of the examples are enough.
+        values: columns that were compared.
+    """
+    thresholds = [Thresholds(run) for run in runs]
+    texts = [
+        read_texts(
+            run,
+            [_place(row, side) for rows in found.values() for row in rows if _is_in(row, side)],
+            _CHARACTERS,
+        )
+        for run, side in zip(runs, "ab", strict=True)
+    ]
+    order = sorted(found, key=lambda c: (KINDS.index(c.kind), -numbers.get(c, 0), str(c)))
+    return [
+        {
+            **change._asdict(),
+            "documents": numbers.get(change, 0),
+            "examples": [_example(change, row, thresholds, texts, values) for row in found[change]],
+        }
+        for change in order
+    ]
+
+
+def _example(
+    change: Change,
+    row: Row,
+    thresholds: Sequence[Thresholds],
+    texts: Sequence[Mapping[Place, tuple[str, int]]],
+    values: Sequence[str],
+) -> Row:
+    limits = _limits(change, row, thresholds)
+    told = {limit["column"] for limit in limits}
+    example: Row = {"id": row["id"], "key": row["key"], "limits": limits}
+    example["values"] = [
+        {"column": name, "a": row[f"{name}_a"], "b": row[f"{name}_b"]}
+        for name in values
+        if name not in told and row[f"{name}_a"] != row[f"{name}_b"] and _is_in(row, "a") and _is_in(row, "b")
+    ]
+    for side, known in zip("ab", texts, strict=True):
+        says = {name: row[f"{name}_{side}"] for name in _SAYS}
+        text = known.get(_place(row, side)) if _is_in(row, side) else None
+        says["text"], says["characters"] = text or (None, None)
+        example[side] = says
+    return example
+
+
+def _limits(change: Change, row: Row, thresholds: Sequence[Thresholds]) -> list[Row]:
+    """The columns that the reasons look at, with both values and both limits."""
+    reasons = [row["fate_a"], row["fate_b"], _BEHIND.get(change.kind, KEPT)]
+    limits: dict[str, Row] = {}
+    for reason in dict.fromkeys(reason for reason in reasons if reason not in (KEPT, ABSENT)):
+        for side, known in zip("ab", thresholds, strict=True):
+            for column, limit in known.of(reason, row[f"language_{side}"] or row["language_a"]):
+                entry = limits.setdefault(
+                    column,
+                    {"column": column, "a": row.get(f"{column}_a"), "b": row.get(f"{column}_b")}
+                    | {"limit_a": None, "limit_b": None},
+                )
+                entry[f"limit_{side}"] = limit
+    return list(limits.values())
+
+
+def _is_in(row: Row, side: str) -> bool:
+    return bool(row[f"fate_{side}"] != ABSENT)
+
+
+def _place(row: Row, side: str) -> Place:
+    return row[f"part_{side}"], row[f"row_{side}"]

@@ -1,0 +1,105 @@
+"""What differs between two runs besides their documents: recipe, models, stages, inputs.
+
+In: two opened runs of a kind. Out: `Difference`s, each a key with both values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from corpus.review.runs import DECIDED, OpenedRun
+
+# The blocks of a recipe that shape a crawl-filter run; the manifest of a build has no others.
+_CRAWL_BLOCKS = ("name", "demonstration", "limits", "commoncrawl")
+_NO_VALUE = object()
+
+
+class Difference(NamedTuple):
+    """A key whose values differ; None where a run does not have it.
+
+    `where` is one of recipe, models, stages (versions of code and libraries, and what was measured before
+    deciding, as cut-offs), inputs.
+    """
+
+    where: str
+    key: str
+    a: Any
+    b: Any
+
+
+def differences(a: OpenedRun, b: OpenedRun) -> list[Difference]:
+    """All keys that differ. What stages repeat of the recipe or the models is said once, there."""
+    recipe = _differing("recipe", _recipe(a), _recipe(b))
+    models = _differing("models", _models(a), _models(b))
+    said = {(d.key.rpartition(".")[2], repr(d.a), repr(d.b)) for d in (*recipe, *models)}
+    said |= {(d.key, repr(d.a), repr(d.b)) for d in models}
+    stages = [
+        d
+        for stage in dict.fromkeys([*a.stages, *b.stages])
+        for d in _differing("stages", *(_stage(run, stage) for run in (a, b)))
+        if not any(
+            (key, repr(d.a), repr(d.b)) in said
+            for key in (d.key.rpartition(".")[2], d.key.partition(".models.")[2])
+        )
+    ]
+    return [*recipe, *models, *stages, *_differing("inputs", _inputs(a), _inputs(b))]
+
+
+def _recipe(run: OpenedRun) -> dict[str, Any]:
+    if run.kind not in DECIDED:
+        return {"mixture": _block(run, "mixture")}
+    block = _block(run, "recipe")
+    if run.kind == "crawl-filter":
+        block = {name: block[name] for name in _CRAWL_BLOCKS if name in block}
+    return {key: value for key, value in block.items() if key != "sha256"}
+
+
+def _models(run: OpenedRun) -> dict[str, Any]:
+    if run.kind not in DECIDED:
+        return {"tokenizer": _block(run, "tokenizer")}
+    return _block(run, "models")
+
+
+def _inputs(run: OpenedRun) -> dict[str, Any]:
+    """What a run was made of; of tokens the runs, of shards the tokens, by their digests."""
+    if run.kind == "tokens":
+        return {source: sha256 for source, _, sha256 in run.manifest["runs"]}
+    if run.kind == "shards":
+        return {"tokens": run.manifest["tokens"]}
+    return _block(run, "inputs")
+
+
+def _block(run: OpenedRun, name: str) -> dict[str, Any]:
+    block = run.manifest.get(name)
+    return block if isinstance(block, dict) else {}
+
+
+def _stage(run: OpenedRun, stage: str) -> dict[str, Any]:
+    if stage not in run.stages:
+        return {}
+    settings = run.settings(stage)
+    if run.kind not in DECIDED:  # the rest is what the composition shows
+        settings = {name: settings[name] for name in ("version", "libraries") if name in settings}
+    return {stage: settings}
+
+
+def _differing(where: str, a: dict[str, Any], b: dict[str, Any]) -> list[Difference]:
+    left, right = dict(_flat(a)), dict(_flat(b))
+    return [
+        Difference(where, key, left.get(key), right.get(key))
+        for key in dict.fromkeys([*left, *right])
+        if left.get(key, _NO_VALUE) != right.get(key, _NO_VALUE)
+    ]
+
+
+def _flat(value: Any, key: str = "") -> Iterable[tuple[str, Any]]:
+    """Leaves of plain data with their paths; the thresholds of a list are told apart by their reasons."""
+    if isinstance(value, dict) and value:
+        for name, inner in value.items():
+            yield from _flat(inner, f"{key}.{name}" if key else str(name))
+    elif isinstance(value, list) and value and all(isinstance(v, dict) and "reason" in v for v in value):
+        for inner in value:
+            yield from _flat({k: v for k, v in inner.items() if k != "reason"}, f"{key}.{inner['reason']}")
+    else:
+        yield key, value
