@@ -10,7 +10,7 @@ import traceback
 from typing import NoReturn
 
 from corpus.errors import CorruptPartError, UserError
-from pipelines import build, compare, crawl, cross, tokens, train, verify
+from pipelines import build, compare, crawl, cross, inspect, tokens, train, verify
 
 _DESCRIPTION = "Makes the pre-training corpus of LLaMA, stage by stage; each can be stopped and resumed."
 
@@ -21,7 +21,7 @@ def main(argv: list[str] | None = None) -> int:
     logging.getLogger("corpus").setLevel(logging.INFO)
     parser = argparse.ArgumentParser(prog="llama-corpus", description=_DESCRIPTION)
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for module in (crawl, build, cross, tokens, train, verify, compare):
+    for module in (crawl, build, cross, tokens, train, verify, inspect, compare):
         module.add_parsers(subparsers)
     args, beam_args = parser.parse_known_args(argv)
     try:
@@ -57,6 +57,14 @@ def _failed(error: Exception) -> int:
             message = _without_step(text.split(name, 1)[1]).split("\n", 1)[0]
             print(f"llama-corpus: {message}", file=sys.stderr)
             return 1
+    from pipelines.engines import messages
+
+    if meaning := messages.explain(text):
+        print(
+            f"llama-corpus: {meaning}; finished parts are kept, the same command goes on from there",
+            file=sys.stderr,
+        )
+        return 1
     traceback.print_exc()
     print(
         f"llama-corpus: failed ({type(error).__name__}); finished parts are kept, the same command goes on "

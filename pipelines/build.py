@@ -62,7 +62,7 @@ def _build(args: argparse.Namespace, beam_args: list[str]) -> int:
     web.configure(chosen.network)
     files = inputs.resolve(patterns, root)
     source.check_input(files, block)
-    options.check_engine(beam_args)
+    options.check_engine(args, args.output, beam_args)
     splits = job.plan_splits(files, source, chosen.build.split_bytes)
     output = options.absolute(args.output)
     planned = BuildJob(output, chosen, args.source, {})
@@ -86,7 +86,7 @@ def redecide(root: str, source: str, args: argparse.Namespace, beam_args: list[s
     Raises:
         UserError: the recipe shapes what was read, so that it must be read again.
     """
-    options.check_engine(beam_args)
+    options.check_engine(args, root, beam_args)
     work = job.prepare(root, recipe.load(args.recipe), source)
     kept = [stage for stage in _names(work, export.NAME) if stage not in _redecided(work)]
     options.refuse_other_settings(root, kept, work.settings_of)

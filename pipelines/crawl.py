@@ -114,7 +114,7 @@ def _crawl_filter(args: argparse.Namespace, beam_args: list[str]) -> int:
     web.configure(chosen.network)
     files = inputs.resolve(patterns, root)
     splits = inputs.plan_splits(files, chosen.commoncrawl.dedup)
-    options.check_engine(beam_args)
+    options.check_engine(args, args.output, beam_args)
     output = options.absolute(args.output)
     before = earlier.read_earlier(
         CrawlJob(output, chosen, {}), splits, [options.absolute(run) for run in args.after]
@@ -140,7 +140,7 @@ def _redecide(args: argparse.Namespace, beam_args: list[str]) -> int:
         build.redecide(root, source, args, beam_args)
         return 0
     splits = _splits_of(root)
-    options.check_engine(beam_args)
+    options.check_engine(args, root, beam_args)
     work = job.prepare(root, recipe.load(args.recipe), earlier=earlier.saved(root))
     manifest, annotated = _annotated(root, work)
     settings = work.stage_settings("annotate")
@@ -157,7 +157,7 @@ def _redecide(args: argparse.Namespace, beam_args: list[str]) -> int:
 def _export(args: argparse.Namespace, beam_args: list[str]) -> int:
     root = options.absolute(args.run_folder)
     splits = _splits_of(root)
-    options.check_engine(beam_args)
+    options.check_engine(args, root, beam_args)
     saved = orjson.loads(storage.read_bytes(storage.join(root, "recipe.json")))
     args.until = STAGES[-1]
     chosen = recipe.from_dict(saved, f"{args.run_folder}/recipe.json")

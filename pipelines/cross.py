@@ -110,7 +110,7 @@ def _count(value: str) -> int:
 
 def _cross_dedup(args: argparse.Namespace, beam_args: list[str]) -> int:
     settings = recipe.load(args.recipe or "llama1").cross_dedup or CrossDedup()
-    options.check_engine(beam_args)
+    options.check_engine(args, args.output, beam_args)
     job = _job(args, settings, settings.priority)
     if len(job.runs) < 2:
         raise UserError("cross-dedup compares runs with each other: give two or more")
@@ -131,7 +131,7 @@ def _decontaminate(args: argparse.Namespace, beam_args: list[str]) -> int:
         chosen.decontaminate or Decontaminate(), **{k: v for k, v in given.items() if v is not None}
     )
     settings = replace(settings, remove=settings.remove or args.remove)
-    options.check_engine(beam_args)
+    options.check_engine(args, args.output, beam_args)
     job = _job(args, settings, (chosen.cross_dedup or CrossDedup()).priority)
     files = evaluations.find(args.evaluations)
     texts = ngrams.chosen(

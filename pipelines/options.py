@@ -21,13 +21,14 @@ StageSettings = Callable[[str], Mapping[str, Any]]
 
 def add_engine_options(parser: argparse.ArgumentParser) -> None:
     """Add --runner and --workers."""
-    parser.add_argument("--runner", choices=RUNNERS, default="local", help="engine")
+    parser.add_argument("--runner", choices=RUNNERS, default="local", help="engine (see README, Engines)")
     parser.add_argument(
         "--workers",
         type=_positive,
         default=1,
         metavar="N",
-        help="local processes (default 1: a second one costs some 5 s to start, and pays on minutes of work)",
+        help="local processes (default 1: a second costs some 5 s to start, and pays on minutes of work); "
+        "on Flink tasks at once; other engines have flags of their own",
     )
 
 
@@ -45,11 +46,20 @@ def add_input_options(parser: argparse.ArgumentParser, sample: str) -> None:
     parser.add_argument("--recipe", metavar="R", help="a .toml file or a built-in name (default: sample)")
 
 
-def check_engine(beam_args: list[str]) -> None:
-    """Refuse options that neither we nor Beam know, before any work."""
+def check_engine(args: argparse.Namespace, root: str, beam_args: list[str]) -> None:
+    """Refuse options that neither we nor Beam know, and an engine that is not there, before any work.
+
+    Args:
+        args: as parsed, with the options of `add_engine_options`.
+        root: folder or address that the run writes to.
+        beam_args: further options, as on the command line.
+    """
     from pipelines import runners
+    from pipelines.engines import flags
 
     runners.check_beam_options(beam_args)
+    if args.runner != "local":
+        flags.complete(args.runner, root, args.workers, beam_args)
 
 
 def absolute(path: str) -> str:

@@ -68,7 +68,7 @@ def add_parsers(subparsers: argparse._SubParsersAction[argparse.ArgumentParser])
 
 
 def _tokenize(args: argparse.Namespace, beam_args: list[str]) -> int:
-    options.check_engine(beam_args)
+    options.check_engine(args, args.output, beam_args)
     runs = read_runs([options.absolute(run) for run in args.runs], [*SOURCES, *BUILDS])
     model = tokenized.read_model(args.tokenizer)
     root = options.absolute(args.output)
@@ -87,7 +87,7 @@ def _tokenize(args: argparse.Namespace, beam_args: list[str]) -> int:
 
 
 def _mix(args: argparse.Namespace, beam_args: list[str]) -> int:
-    options.check_engine(beam_args)
+    options.check_engine(args, args.output, beam_args)
     chosen = recipe.load(args.recipe or "sample")
     if chosen.mixture is None:
         raise UserError(f"recipe {chosen.name} has no block [mixture]: see corpus/recipes/llama1.toml")
