@@ -213,7 +213,13 @@ def _versions(root: str, kind: str, source: str) -> dict[str, int]:
     if kind != "build":
         return {}
     path = storage.join(root, "recipe.json")
-    chosen = recipe.from_dict(_json_object(path) or {}, path)
+    try:
+        chosen = recipe.from_dict(_json_object(path) or {}, path)
+    except UserError as error:
+        raise UserError(
+            f"{root} was made by an older version, of whose recipe this one does not know a key: run its "
+            f"command again, or read it with the version that made it\n{error}"
+        ) from error
     return {stage.name: stage.version for stage in BuildJob(root, chosen, source, {}).stages()}
 
 
