@@ -9,6 +9,9 @@ from typing import Any, NamedTuple
 
 from corpus.review.runs import OpenedRun
 
+# Where the settings of stage `decide` hold thresholds: of a crawl, of a build.
+CHECKS = ("rules", "checks")
+
 
 class Threshold(NamedTuple):
     """A column of annotated rows, and what its values must be for a document to be kept."""
@@ -22,7 +25,7 @@ class Thresholds:
 
     def __init__(self, run: OpenedRun) -> None:
         self._decide = run.settings("decide")
-        checks = [*self._decide.get("rules", ()), *self._decide.get("checks", ())]
+        checks = [check for name in CHECKS for check in self._decide.get(name, ())]
         self._checks: dict[str, dict[str, Any]] = {check["reason"]: check for check in checks}
         self._min_chars = run.settings("index").get("min_chars") if "index" in run.stages else None
 
@@ -34,7 +37,7 @@ class Thresholds:
             language: of the document, where the threshold depends on it.
         """
         if check := self._checks.get(reason):
-            return (Threshold(check["column"], _limit(check)),)
+            return (Threshold(check["column"], limit_of(check)),)
         if "decide" not in self._decide:  # of a build
             return ()
         if reason == "language_score":
@@ -58,6 +61,7 @@ class Thresholds:
         return (Threshold("perplexity_v1", f"head < {head:g} ≤ middle < {middle:g} ≤ tail; kept: {kept}"),)
 
 
-def _limit(check: dict[str, Any]) -> str:
+def limit_of(check: dict[str, Any]) -> str:
+    """What a column must be, of a `corpus.rules.Check` as settings hold it."""
     sign = {(1, False): "≤", (1, True): "<", (-1, False): "≥", (-1, True): ">"}
     return f"{sign[check['sign'], check['strict']]} {check['limit']:g}"

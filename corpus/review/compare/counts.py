@@ -70,8 +70,9 @@ class Counts:
         return {name: self._sum(has)._asdict() for name, has in wanted.items()}
 
     def matrix(self) -> list[Row]:
-        """Sums by fate in A and fate in B: what changed first, then by number."""
-        return self._by(lambda c: (c.fate_a, c.fate_b), lambda c: True)
+        """Sums by fate in A and fate in B: what only one keeps, other changes, the rest."""
+        rows = self._by(lambda c: (c.fate_a, c.fate_b), lambda c: True)
+        return sorted(rows, key=lambda row: (row["a"] == row["b"], KEPT not in (row["a"], row["b"])))
 
     def buckets(self) -> list[Row]:
         """Sums of documents that both keep, in another bucket each."""
@@ -136,5 +137,5 @@ class Counts:
         for cell, sums in self._cells.items():
             if has(cell):
                 totals[group(cell)] = totals.get(group(cell), Sums()).plus(sums)
-        rows = sorted(totals.items(), key=lambda x: (x[0][0] == x[0][1], -x[1].documents, str(x[0])))
+        rows = sorted(totals.items(), key=lambda x: (-x[1].documents, str(x[0])))
         return [{"a": a, "b": b, **sums._asdict()} for (a, b), sums in rows]

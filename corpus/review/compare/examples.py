@@ -41,10 +41,11 @@ def show_changes(console: Console, changes: Sequence[Row]) -> None:
 
 def _show(console: Console, example: Row) -> None:
     lines = [Text.assemble((example["id"], "cyan"), "  ", on_one_line(example["key"] or "", _KEY_CHARACTERS))]
-    sides = [_says(example[side]) for side in "ab"]
-    lines.append(Text(sides[0] if sides[0] == sides[1] else f"A: {sides[0]}    B: {sides[1]}"))
+    says = [_says(example[side]) for side in "ab"]
+    lines.append(Text(says[0] if says[0] == says[1] else f"A: {says[0]}    B: {says[1]}"))
+    sides = "".join(side for side in "ab" if example[side]["fate"] != ABSENT)
     for limit in example["limits"]:
-        lines += [Text(line, style="yellow") for line in _limit(limit)]
+        lines += [Text(line, style="yellow") for line in _limit(limit, sides)]
     values = example["values"]
     if values:
         told = ", ".join(f"{v['column']} {number(v['a'])} → {number(v['b'])}" for v in values[:_VALUES])
@@ -67,15 +68,19 @@ def _says(side: Row) -> str:
     return ", ".join(told)
 
 
-def _limit(limit: Row) -> list[str]:
-    """A column's value against either run's limit; each said once where both are the same."""
-    a, b = (_word(x) if isinstance(x, str) else number(x, 6) for x in (limit["a"], limit["b"]))
-    value = "" if a == b == "–" else f" = {a}" if a == b else f" = {a} in A, {b} in B"
-    limits = [limit[f"limit_{side}"] or "no limit" for side in "ab"]
-    if limits[0] == limits[1]:
-        return [f"{limit['column']}{value}   wanted: {limits[0]}"]
-    name = " " * len(limit["column"])
-    return [f"{limit['column']}{value}   wanted in A: {limits[0]}", f"{name}   wanted in B: {limits[1]}"]
+def _limit(limit: Row, sides: str) -> list[str]:
+    """A column's value against the limits of the runs that have the document; what is the same once."""
+    values = [_word(v) if isinstance(v := limit[side], str) else number(v, 6) for side in sides]
+    told = (
+        values[:1]
+        if len(set(values)) == 1
+        else [f"{v} in {s.upper()}" for v, s in zip(values, sides, strict=True)]
+    )
+    value = limit["column"] + (f" = {', '.join(told)}" if set(values) != {"–"} else "")
+    limits = [limit[f"limit_{side}"] or "no limit" for side in sides]
+    if len(set(limits)) == 1:
+        return [f"{value}   wanted: {limits[0]}"]
+    return [f"{value}   wanted in A: {limits[0]}", f"{' ' * len(value)}   wanted in B: {limits[1]}"]
 
 
 def _texts(example: Row) -> list[str]:

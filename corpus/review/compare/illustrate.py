@@ -27,12 +27,12 @@ def illustrate(
     numbers: Mapping[Change, int],
     values: Sequence[str],
 ) -> list[Row]:
-    """The changes, those with the most documents first, with their examples.
+    """The changes with their examples, by kind and then in the order of `numbers`.
 
     Args:
         runs: A and B.
         found: example rows of each change (`pair_schema`).
-        numbers: documents of each change; of the held-out flag those of the examples are enough.
+        numbers: documents of each change.
         values: columns that were compared.
     """
     thresholds = [Thresholds(run) for run in runs]
@@ -44,11 +44,12 @@ def illustrate(
         )
         for run, side in zip(runs, "ab", strict=True)
     ]
-    order = sorted(found, key=lambda c: (KINDS.index(c.kind), -numbers.get(c, 0), str(c)))
+    listed = list(numbers)
+    order = sorted(found, key=lambda change: (KINDS.index(change.kind), listed.index(change)))
     return [
         {
             **change._asdict(),
-            "documents": numbers.get(change, 0),
+            "documents": numbers[change],
             "examples": [_example(change, row, thresholds, texts, values) for row in found[change]],
         }
         for change in order
@@ -84,6 +85,8 @@ def _limits(change: Change, row: Row, thresholds: Sequence[Thresholds]) -> list[
     limits: dict[str, Row] = {}
     for reason in dict.fromkeys(reason for reason in reasons if reason not in (KEPT, ABSENT)):
         for side, known in zip("ab", thresholds, strict=True):
+            if not _is_in(row, side):
+                continue
             for column, limit in known.of(reason, row[f"language_{side}"] or row["language_a"]):
                 entry = limits.setdefault(
                     column,

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from corpus.review.runs import DECIDED, OpenedRun
+from corpus.review.thresholds import CHECKS, limit_of
 
 # The blocks of a recipe that shape a crawl-filter run; the manifest of a build has no others.
 _CRAWL_BLOCKS = ("name", "demonstration", "limits", "commoncrawl")
@@ -32,18 +33,23 @@ def differences(a: OpenedRun, b: OpenedRun) -> list[Difference]:
     """All keys that differ. What stages repeat of the recipe or the models is said once, there."""
     recipe = _differing("recipe", _recipe(a), _recipe(b))
     models = _differing("models", _models(a), _models(b))
-    said = {(d.key.rpartition(".")[2], repr(d.a), repr(d.b)) for d in (*recipe, *models)}
+    said = {(_leaf(d.key), repr(d.a), repr(d.b)) for d in recipe}
     said |= {(d.key, repr(d.a), repr(d.b)) for d in models}
-    stages = [
-        d
-        for stage in dict.fromkeys([*a.stages, *b.stages])
-        for d in _differing("stages", *(_stage(run, stage) for run in (a, b)))
-        if not any(
-            (key, repr(d.a), repr(d.b)) in said
-            for key in (d.key.rpartition(".")[2], d.key.partition(".models.")[2])
-        )
-    ]
+    stages: list[Difference] = []
+    for stage in reversed(list(dict.fromkeys([*a.stages, *b.stages]))):
+        for d in _differing("stages", _stage(a, stage), _stage(b, stage)):
+            inner = d.key.partition(".")[2]
+            names = {(n, repr(d.a), repr(d.b)) for n in (_leaf(d.key), inner, inner.removeprefix("models."))}
+            if not names & said:
+                stages.append(d)
+            if _leaf(d.key) != "version":  # of its code a stage has its own
+                said.add((inner, repr(d.a), repr(d.b)))
+    stages.sort(key=lambda d: [*a.stages, *b.stages].index(d.key.partition(".")[0]))
     return [*recipe, *models, *stages, *_differing("inputs", _inputs(a), _inputs(b))]
+
+
+def _leaf(key: str) -> str:
+    return key.rpartition(".")[2]
 
 
 def _recipe(run: OpenedRun) -> dict[str, Any]:
@@ -94,12 +100,11 @@ def _differing(where: str, a: dict[str, Any], b: dict[str, Any]) -> list[Differe
 
 
 def _flat(value: Any, key: str = "") -> Iterable[tuple[str, Any]]:
-    """Leaves of plain data with their paths; the thresholds of a list are told apart by their reasons."""
+    """Leaves of plain data with their paths; each threshold of a stage by its reason."""
     if isinstance(value, dict) and value:
         for name, inner in value.items():
             yield from _flat(inner, f"{key}.{name}" if key else str(name))
-    elif isinstance(value, list) and value and all(isinstance(v, dict) and "reason" in v for v in value):
-        for inner in value:
-            yield from _flat({k: v for k, v in inner.items() if k != "reason"}, f"{key}.{inner['reason']}")
+    elif isinstance(value, list) and _leaf(key) in CHECKS:
+        yield from ((f"{key}.{check['reason']}", f"{check['column']} {limit_of(check)}") for check in value)
     else:
         yield key, value

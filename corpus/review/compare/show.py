@@ -6,6 +6,7 @@ documents is shown by `corpus.review.visible` only, and never read as markup.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -22,6 +23,8 @@ from corpus.review.visible import on_one_line
 _ROWS = 24  # of a table, of which there may be hundreds
 _VALUE_CHARACTERS = 60
 
+_SHA256 = re.compile("[0-9a-f]{64}")
+
 Found = dict[str, Any]
 
 
@@ -31,7 +34,7 @@ def show(console: Console, found: Found) -> None:
     console.rule(Text(f"{found['kind']} {found['source']}".strip()), align="left")
     console.print(Text(f"A  {on_one_line(found['a'], 200)}\nB  {on_one_line(found['b'], 200)}"))
     if found["same"]:
-        console.print(Text("Nothing differs: neither the settings nor what became of any document."))
+        console.print(Text("Nothing differs."))
     _show_settings(console, found["settings"])
     if "sources" in found:
         _show_composition(console, found)
@@ -67,6 +70,8 @@ def _show_documents(console: Console, found: Found) -> None:
     total = sum(row["documents"] for row in found["matrix"])
     if not total:
         console.print(Text("Neither run has documents."))
+    elif not sums["both"]["documents"]:
+        console.print(Text("The runs share no document: they are of other inputs.", style="bold"))
     changes = [row for row in found["matrix"] if row["a"] != row["b"]]
     same = [row for row in found["matrix"] if row["a"] == row["b"]]
     for title, rows_, sides in (("From what to what", changes, "ab"), ("As before", same, "a")):
@@ -172,6 +177,8 @@ def _table(
 
 
 def _value(value: Any) -> str:
+    if isinstance(value, str) and _SHA256.fullmatch(value):
+        return f"{value[:12]}…"
     return "–" if value is None else on_one_line(str(value), _VALUE_CHARACTERS)
 
 
