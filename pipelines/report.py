@@ -75,7 +75,8 @@ def _refuse_inside(output: str, runs: Sequence[OpenedRun]) -> None:
     for run in runs:
         if f"{_whole(output)}/".startswith(f"{_whole(run.root)}/"):
             raise UserError(
-                f"--output {output} lies in the run {run.root}, whose files are all accounted for: give another folder"
+                f"--output {output} lies in the run {run.root}, whose files are all accounted for: "
+                "give another folder"
             )
 
 

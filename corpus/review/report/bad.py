@@ -30,7 +30,7 @@ class BadGroup:
 
 
 def bad_groups(run: OpenedRun) -> tuple[list[BadGroup], int]:
-    """Groups by records, then file and reason; and how many records are in no group, their files being too many.
+    """Groups by records, then file and reason; and how many records are in none, their files being too many.
 
     Raises:
         CorruptPartError: a file is not as its record says.

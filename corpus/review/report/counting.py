@@ -1,6 +1,6 @@
-"""Counts over any number of documents in memory that does not grow with them; the same in any order of batches.
+"""Counts over any number of documents, in memory that does not grow with them.
 
-In: batches of values. Out: histograms over fixed bins, the most frequent names, the rows with the smallest hash.
+In: batches of values. Out: histograms over fixed bins, the most frequent names, rows with the smallest hash.
 """
 
 from __future__ import annotations

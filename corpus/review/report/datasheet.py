@@ -1,6 +1,6 @@
 """The data card of a report: a Markdown file after *Datasheets for Datasets* (Gebru et al. 2021).
 
-In: a `Report`. Out: the text. What follows from the runs is filled in; what only a person can know is asked for.
+In: a `Report`. Out: the text. What follows from the runs is filled in; what only a person knows is asked for.
 """
 
 from __future__ import annotations
@@ -71,9 +71,12 @@ def _source(report: RunReport) -> dict[str, Any]:
         "steps": report.steps,
         "settings": _flat(block),
         "build": _flat(recipe.get("build", {})) if run.kind == "build" else [],
-        "models": [(n, assets.get(n, {}).get("licence", ""), assets.get(n, {}).get("url", ""), models[n]) for n in sorted(models)],
+        "models": [
+            (n, assets.get(n, {}).get("licence", ""), assets.get(n, {}).get("url", ""), models[n])
+            for n in sorted(models)
+        ],
         "held_out": run.counters.get("held_out", 0),
-    }  # fmt: skip
+    }
 
 
 def cell(text: str) -> str:

@@ -21,7 +21,7 @@ _LANGUAGES = 15
 
 @dataclass(frozen=True)
 class Figure:
-    """A plot. `says`: what can be seen in it; `head` and `rows`: its numbers, the first column being names."""
+    """A plot. `says`: what can be seen in it; `head` and `rows`: its numbers, after a column of names."""
 
     id: str
     title: str
@@ -124,8 +124,8 @@ def documents(key: str, report: RunReport) -> list[Figure]:
         )  # fmt: skip
     least = [("least", settings["min_score"])] if "min_score" in settings else []
     found += _histogram(
-        f"{key}-score", "Certainty of the language", counted.score, "score of language identification (0 to 1)",
-        False, "", least,
+        f"{key}-score", "Certainty of the language", counted.score,
+        "score of language identification (0 to 1)", False, "", least,
     )  # fmt: skip
     least = [("least", settings["decide"]["min_reference"])] if "decide" in settings else []
     found += _histogram(
@@ -133,8 +133,8 @@ def documents(key: str, report: RunReport) -> list[Figure]:
         "probability of a page that Wikipedia cites", False, "", least,
     )  # fmt: skip
     found += _histogram(
-        f"{key}-removed", "Lines lost to deduplication", counted.removed, "share of a page's lines (0 to 1)", False,
-        "Empty lines count as repeated ones, as in CCNet.",
+        f"{key}-removed", "Lines lost to deduplication", counted.removed,
+        "share of a page's lines (0 to 1)", False, "Empty lines count as repeated ones, as in CCNet.",
     )  # fmt: skip
     return found
 

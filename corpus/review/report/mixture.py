@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from corpus import storage
-from corpus.review.runs import OpenedRun
+from corpus.review.runs import DECIDED, OpenedRun
 from corpus.tables import read_table
 
 
@@ -61,9 +61,7 @@ def other_runs(runs: Sequence[OpenedRun]) -> list[str]:
         )
     if tokens:
         made_of = {entry[-1] for entry in tokens.manifest.get("runs", ())}
-        others = [
-            r.name for r in runs if r.kind in ("crawl-filter", "build") and manifests[r.root] not in made_of
-        ]
+        others = [r.name for r in runs if r.kind in DECIDED and manifests[r.root] not in made_of]
         if others:
             said.append(f"The tokens of {tokens.name} were not made of {', '.join(others)} as they are now.")
     return said

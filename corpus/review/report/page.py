@@ -1,4 +1,4 @@
-"""A report as one HTML page: nothing is fetched, no script runs, whatever stands in a document is shown as text.
+"""A report as one HTML page: nothing is fetched, no script runs, documents are shown as nothing but text.
 
 In: a `Report`. Out: the page. Equal runs give equal bytes, but for what their stages took.
 """
@@ -40,7 +40,7 @@ class Section:
     title: str
     report: RunReport
     funnel: list[figures.Figure]
-    figures: list[figures.Figure]
+    plots: list[figures.Figure]
     times: list[figures.Figure]
     groups: list[Group]
     places: str
@@ -116,7 +116,7 @@ def _section(number: int, report: RunReport) -> Section:
         title=name if run.name in (run.source, run.kind) else f"{name} ({run.name})",
         report=report,
         funnel=figures.funnel(key, report) if report.rules else [],
-        figures=figures.documents(key, report),
+        plots=figures.documents(key, report),
         times=figures.times(key, name, report.times),
         groups=_groups(report),
         places=places,

@@ -7,7 +7,7 @@ and no script is left in it. Colours are CSS variables of ``page.css``.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -24,11 +24,12 @@ BINS = 40
 _LABEL = 150
 # Formats of numbers on an axis: 12k, 5 %, 3.87.
 COUNTS, SHARES, PLAIN = "~s", "~%", "~g"
+Row = tuple[str, Mapping[str, float]]  # a label, and a value by series
 _FILLED = "var(--{})"
 
 
 def bars(
-    rows: Sequence[tuple[str, dict[str, float]]],
+    rows: Sequence[Row],
     colours: dict[str, str],
     unit: str,
     name: str,
@@ -64,9 +65,7 @@ def bars(
     return _svg(chart, 64 + _ROW * len(rows))
 
 
-def pairs(
-    rows: Sequence[tuple[str, dict[str, float]]], colours: dict[str, str], unit: str, name: str, form: str
-) -> str:
+def pairs(rows: Sequence[Row], colours: dict[str, str], unit: str, name: str, form: str) -> str:
     """Horizontal bars beside each other, a group a row; as `bars` else."""
     data = [{"label": label, "series": s, "value": v} for label, values in rows for s, v in values.items()]
     chart = (
@@ -138,8 +137,8 @@ def distribution(
             alt.Data(values=[{"at": v, "name": n, "line": 2 + 13 * i} for i, (n, v) in enumerate(limits)])
         )
         rules = lines.mark_rule(color="var(--limit)", strokeDash=[4, 3], strokeWidth=1.5).encode(x="at:Q")
-        place = {"x": "at:Q", "y": alt.Y("line:Q", scale=None, axis=None), "text": "name:N"}
-        text = {"align": "left", "dx": 3, "baseline": "top", "fontSize": 11}
+        place: dict[str, Any] = {"x": "at:Q", "y": alt.Y("line:Q", scale=None, axis=None), "text": "name:N"}
+        text: dict[str, Any] = {"align": "left", "dx": 3, "baseline": "top", "fontSize": 11}
         halo = lines.mark_text(stroke=_FILLED.format("page"), strokeWidth=3, **text).encode(**place)
         names = lines.mark_text(color=_FILLED.format("limit"), **text).encode(**place)
         drawn = alt.layer(drawn, rules, halo, names).resolve_scale(y="independent")
@@ -147,7 +146,7 @@ def distribution(
 
 
 def _round(low: float, high: float) -> list[float]:
-    """Round values of a logarithmic axis: powers of ten, and the less of it is shown the more between them."""
+    """Round values of a logarithmic axis: powers of ten, and the shorter it is the more between them."""
     decades = np.log10(high / low)
     steps = (1.0,) if decades > 2.5 else (1.0, 2.0, 5.0) if decades > 1 else (1.0, 1.5, 2.0, 3.0, 5.0, 7.0)
     first, last = int(np.floor(np.log10(low))), int(np.ceil(np.log10(high)))
@@ -173,7 +172,9 @@ def _svg(chart: Any, height: int) -> str:
         "titleFontSize": 11,
     }
     drawn = (
-        chart.properties(width=WIDTH, height=height, autosize=alt.AutoSizeParams(type="fit", contains="padding"))
+        chart.properties(
+            width=WIDTH, height=height, autosize=alt.AutoSizeParams(type="fit", contains="padding")
+        )
         .configure(background="transparent", aria=False, padding=2)
         .configure_axis(
             gridColor=_FILLED.format("grid"), domainColor=_FILLED.format("axis"),

@@ -63,7 +63,8 @@ def most_removed(run: OpenedRun) -> Removed:
     indexed = {part.name: part for part in run.parts("index")}
     decided = {part.annotated.path[-18:-8].lstrip("/"): part for part in decided_parts(run)}
     found = Removed(splits=len(splits), pages=run.stats["stages"]["annotate"]["in"])
-    counts, texts = Frequent(_KEYS), {}
+    counts = Frequent(_KEYS)
+    texts: dict[str, str] = {}
     for split in tqdm(
         _choice(splits), desc=f"{run.name}: removed paragraphs", unit="split", disable=None, leave=False
     ):
@@ -83,7 +84,8 @@ def most_removed(run: OpenedRun) -> Removed:
 
 def _choice(splits: list[Split]) -> list[Split]:
     """Splits by a hash of their names, as many as the bound allows, in their own order."""
-    chosen, size = [], 0
+    chosen: list[Split] = []
+    size = 0
     for split in sorted(
         splits, key=lambda s: (xxhash.xxh3_64_intdigest(s.name.encode(), seed=_SEED), s.ordinal)
     ):

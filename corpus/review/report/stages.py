@@ -1,4 +1,4 @@
-"""What each stage of a run took: time, processor time, throughput, memory, machines. It differs by run and machine.
+"""What each stage of a run took: time, processor time, throughput, memory, hosts. It differs by machine.
 
 In: ``timing.json``, the counters of the stages, and of some parts what their records say of where they were
 made. Out: a row a stage.
@@ -21,7 +21,7 @@ _ROWS = ("framed", "in", "documents")
 
 @dataclass(frozen=True)
 class StageTime:
-    """A stage. Seconds are summed over its parts, whoever made them; None where the stage counts no such thing.
+    """A stage. Seconds are summed over its parts, whoever made them; None where it counts no such thing.
 
     Attributes:
         megabytes_per_second: of `unit` (raw or text), by one worker.
