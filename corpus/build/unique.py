@@ -56,6 +56,11 @@ def names(rules: Sequence[Unique]) -> tuple[str, ...]:
     return tuple(f"unique-{rule.kind}" for rule in rules)
 
 
+def bucket_count(rows: int, bucket_bytes: int) -> int:
+    """Buckets of a rule for so many annotated rows, such that one is sorted within `bucket_bytes`."""
+    return exchange.bucket_count(rows * _ROW_BYTES, bucket_bytes)
+
+
 def settings(job: BuildJob) -> dict[str, Any]:
     """The rules, and the thresholds that make candidates."""
     return {
@@ -73,7 +78,7 @@ class _IndexTasks:
     def __call__(self, job: BuildJob) -> list[Task]:
         found = job.parts(self._annotated)
         rows = sum(annotated_file(part).rows for part in found)
-        buckets = exchange.bucket_count(rows * _ROW_BYTES, job.build.bucket_bytes)
+        buckets = bucket_count(rows, job.build.bucket_bytes)
         return [Task(part.name, buckets) for part in found]
 
 
