@@ -15,8 +15,9 @@ from corpus.review.inspect.follow import Step, follow
 from corpus.review.inspect.query import Query, condition
 from corpus.review.inspect.search import Match, NotFoundError
 from corpus.review.runs import DECIDED, OpenedRun, open_runs
-from pipelines.inspect_console import Console, show_document, show_matches, show_steps, show_token
-from pipelines.inspect_shards import after_export, trace_token
+from pipelines.inspect_console import Console, show_matches, show_steps
+from pipelines.inspect_document import show_document, show_token
+from pipelines.inspect_shards import after_export, trace_back
 from tokenizer.shards import ShardError
 
 _EPILOG = """examples:
@@ -106,8 +107,8 @@ def _inspect(args: argparse.Namespace, beam_args: list[str]) -> int:
         raise CorruptPartError(str(error)) from error
 
 
-def _search(args: argparse.Namespace, runs: Sequence[OpenedRun], console: Console) -> int:
-    query = Query(
+def _query(args: argparse.Namespace) -> Query:
+    return Query(
         id=args.id.lower(),
         key=args.key,
         domain=args.domain,
@@ -118,6 +119,10 @@ def _search(args: argparse.Namespace, runs: Sequence[OpenedRun], console: Consol
         where=tuple(map(condition, args.where)),
         text=args.text,
     )
+
+
+def _search(args: argparse.Namespace, runs: Sequence[OpenedRun], console: Console) -> int:
+    query = _query(args)
     columns = list(dict.fromkeys([*filter(None, args.columns.split(",")), *(c.column for c in query.where)]))
     fitting = search.fitting(runs, query, columns)
     found = (match for run in fitting for match in search.matches(run, query, _watched))
@@ -132,12 +137,14 @@ def _search(args: argparse.Namespace, runs: Sequence[OpenedRun], console: Consol
 def _one(
     args: argparse.Namespace, runs: Sequence[OpenedRun], decided: Sequence[OpenedRun], console: Console
 ) -> int:
-    found = search.find(decided, Query(id=args.id.lower()).id, _watched)
+    found = search.find(search.fitting(decided, _query(args), ()), _query(args), _watched)
     match = found[0]
     (row,) = search.rows_of([match], None)
     if args.show:
         show_document(console, found, row, args.input_root, args.lines)
     if args.follow:
+        if args.show and not args.json:
+            console.section("its way")
         show_steps(console, match.id, _steps(args, runs, match, row))
     return 0
 
@@ -159,7 +166,7 @@ def _token(args: argparse.Namespace, console: Console) -> int:
     shards = [run for run in runs if run.kind == "shards"]
     if len(shards) != 1:
         raise UserError(f"{' '.join(args.runs)}: give one run of shards, there are {len(shards)}")
-    traced = trace_token(
+    traced = trace_back(
         shards[0], runs, args.set, args.shard, args.position, args.sample, args.length, args.seed, _watched
     )
     show_token(console, traced, args.input_root)

@@ -10,11 +10,13 @@ from typing import Any, NamedTuple
 
 from corpus.errors import CorruptPartError, UserError
 from corpus.review.inspect.follow import Step
+from corpus.review.inspect.query import Query
 from corpus.review.inspect.search import Match, NotFoundError, Watch, find, rows_of
 from corpus.review.runs import DECIDED, OpenedRun
-from tokenizer import trace
+from tokenizer import trace, trace_token
 from tokenizer.shards import TOKEN
-from tokenizer.trace import Token, Tokenized
+from tokenizer.trace import Tokenized
+from tokenizer.trace_token import Token
 
 
 class Traced(NamedTuple):
@@ -55,7 +57,7 @@ def after_export(runs: Sequence[OpenedRun], match: Match, row: dict[str, Any]) -
             yield from _copies(shards, tokens, found)
 
 
-def trace_token(
+def trace_back(
     run: OpenedRun,
     given: Sequence[OpenedRun],
     name: str,
@@ -75,17 +77,17 @@ def trace_token(
     if name not in run.manifest["sets"]:
         raise UserError(f"--set {name}: {run.root} has {', '.join(run.manifest['sets'])}")
     if sample is not None:
-        shard, position = trace.place_of_sample(run, name, sample, length, seed)
-    token = trace.token_at(run, name, shard, position)
-    tokens = trace.tokens_run(run, given)
+        shard, position = trace_token.place_of_sample(run, name, sample, length, seed)
+    token = trace_token.token_at(run, name, shard, position)
+    tokens = trace_token.tokens_run(run, given)
     tokenized = trace.tokenized_row(tokens, token.part, token.row)
     match = row = None
     note = ""
     try:
-        found = trace.documents_run(tokens, token.source, given, tokenized.file)
+        found = trace_token.documents_run(tokens, token.source, given, tokenized.file)
         decided = [run for run in found if run.kind in DECIDED]
         if decided:
-            match = find(decided, tokenized.id, watch)[0]
+            match = find(decided, Query(id=tokenized.id), watch)[0]
             (row,) = rows_of([match], None)
         else:
             note = f"{tokenized.file} is of no run that decides about documents: they were changed since"

@@ -11,7 +11,7 @@ import io
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import IO, Any, TypeVar
+from typing import IO, TypeVar
 
 import msgspec
 
@@ -21,6 +21,7 @@ from corpus.raw.damage import Damage, Unreadable
 from corpus.raw.inflate import is_plain, pieces
 from corpus.raw.members import Break, RecordStart
 from corpus.raw.ranges import byte_ranges
+from corpus.raw.window import Window
 from corpus.recipe import Limits
 from corpus.tally import FIRST_BYTES
 
@@ -114,7 +115,7 @@ def read_range(file: IO[bytes], start: int, end: int, size: int, limits: Limits)
         yield from read_lines(file, limits)
         return
     first, last = _line_start(file, start), _line_start(file, end)
-    for item in read_lines(io.BufferedReader(_Window(file, first, max(first, last))), limits):
+    for item in read_lines(io.BufferedReader(Window(file, first, max(first, last))), limits):
         yield replace(item, offset=first + item.offset)
 
 
@@ -159,29 +160,3 @@ def _line_start(file: IO[bytes], at: int) -> int:
             return at + found
         at += len(block)
     return at - 1  # the file's end
-
-
-class _Window(io.RawIOBase):
-    """Part of a file as a file of its own."""
-
-    def __init__(self, file: IO[bytes], start: int, end: int) -> None:
-        self._file, self._start, self._size, self._at = file, start, end - start, 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
-        self._at = base + offset
-        return self._at
-
-    def readinto(self, buffer: Any) -> int:
-        wanted = max(0, min(len(buffer), self._size - self._at))
-        self._file.seek(self._start + self._at)
-        data = self._file.read(wanted)
-        buffer[: len(data)] = data
-        self._at += len(data)
-        return len(data)

@@ -74,7 +74,7 @@ def read_pages(
                 continue
             tally.count("framed")
             try:
-                title, text = _page_text(item, limits)
+                title, text = page_text(item, limits)
                 url = _url(item, limits)
             except _Skipped as skipped:
                 tally.skipped(str(skipped))
@@ -106,7 +106,7 @@ def read_pages(
         yield _batch(rows)
 
 
-def _page_text(record: Record, limits: Limits) -> tuple[str | None, bytes]:
+def page_text(record: Record, limits: Limits) -> tuple[str | None, bytes]:
     """Title and text (UTF-8) of a record.
 
     Raises:
