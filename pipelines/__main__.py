@@ -10,7 +10,7 @@ import traceback
 from typing import NoReturn
 
 from corpus.errors import CorruptPartError, UserError
-from pipelines import build, compare, crawl, cross, inspect, report, tokens, train, verify
+from pipelines import build, compare, crawl, cross, inspect, plan, report, tokens, train, verify
 
 _DESCRIPTION = "Makes the pre-training corpus of LLaMA, stage by stage; each can be stopped and resumed."
 
@@ -21,7 +21,7 @@ def main(argv: list[str] | None = None) -> int:
     logging.getLogger("corpus").setLevel(logging.INFO)
     parser = argparse.ArgumentParser(prog="llama-corpus", description=_DESCRIPTION)
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for module in (crawl, build, cross, tokens, train, verify, inspect, compare, report):
+    for module in (crawl, build, cross, tokens, train, verify, inspect, compare, report, plan):
         module.add_parsers(subparsers)
     args, beam_args = parser.parse_known_args(argv)
     try:

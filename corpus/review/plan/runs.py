@@ -1,0 +1,197 @@
+"""One run to come: its stages with their work, wall time, bytes and memory, from a measured one's rates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from corpus.crawl.job import SOURCE
+from corpus.errors import UserError
+from corpus.review.plan.amounts import Amounts
+from corpus.review.plan.measured import MeasuredRun, MeasuredStage
+from corpus.review.plan.rates import Rate
+from corpus.review.plan.schedule import makespan
+
+# Records have milliseconds: less work than this is known no better than within some percent.
+LEAST_WORK = 0.02
+_MATTERS = 0.05  # share of a run's CPU time
+
+
+@dataclass(frozen=True)
+class StagePlan:
+    """A stage of a run to come.
+
+    Attributes:
+        stage: its name.
+        units: of each thing that drives it, how much, and CPU seconds a unit.
+        parts: how many.
+        cpu_seconds: of all its parts, starts left out.
+        start_seconds: CPU seconds of what its first part costs each process, in all.
+        wall_seconds: on the workers, until the last part is done.
+        longest_seconds: of the longest part.
+        written, exchanged: bytes of its files; of these, of files through which splits meet.
+        memory: resident bytes of a worker.
+        measured: on how much its rate rests.
+    """
+
+    stage: str
+    units: Mapping[str, tuple[float, float]]
+    parts: int
+    cpu_seconds: float
+    start_seconds: float
+    wall_seconds: float
+    longest_seconds: float
+    written: float
+    exchanged: float
+    memory: float
+    measured: str
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """A run to come.
+
+    Attributes:
+        label: its source, or kind.
+        volume: raw bytes, or what it reads.
+        whence: who says so.
+        files, splits, scopes, buckets: how it is cut.
+        read_bytes: of raw files; the crawl's WET is read twice.
+        kept_bytes: of text that is kept.
+        start_seconds: CPU seconds of processes before their first part.
+        stages: in their order.
+        references: bytes that pass through the engine.
+        wall_seconds: with the starts.
+        notes: what was assumed.
+    """
+
+    label: str
+    volume: float
+    whence: str
+    files: int
+    splits: int
+    scopes: int
+    buckets: int
+    read_bytes: float
+    kept_bytes: float
+    start_seconds: float
+    stages: tuple[StagePlan, ...]
+    references: float
+    wall_seconds: float
+    notes: tuple[str, ...]
+
+    @property
+    def cpu_seconds(self) -> float:
+        """Core seconds of work, starts included."""
+        return self.start_seconds + sum(s.cpu_seconds + s.start_seconds for s in self.stages)
+
+    @property
+    def written(self) -> float:
+        """Bytes of all its files, none of which a run removes: what is stored at its end, the peak."""
+        return sum(s.written for s in self.stages)
+
+    @property
+    def exchanged(self) -> float:
+        """Bytes through which splits meet, and references through the engine."""
+        return sum(s.exchanged for s in self.stages) + self.references
+
+    @property
+    def kept(self) -> float:
+        """Bytes that later commands read: all but what was exchanged."""
+        return sum(s.written - s.exchanged for s in self.stages)
+
+    @property
+    def memory(self) -> float:
+        """Resident bytes of a worker at most."""
+        return max((s.memory for s in self.stages), default=0.0)
+
+
+def plan_stages(
+    run: MeasuredRun,
+    rates: Mapping[str, Rate],
+    shares: Mapping[str, Sequence[float]],
+    before: Amounts,
+    after: Amounts,
+    workers: int,
+) -> tuple[StagePlan, ...]:
+    """The stages of a run to come.
+
+    Args:
+        run: the measured run.
+        rates: of its stages.
+        shares: of each part of each stage of the run to come, its share of the stage's work.
+        before, after: what the measured run did, and what is to be done.
+        workers: processes.
+    """
+    found = []
+    for stage in run.stages:
+        rate = rates[stage.name]
+        units = {t.driver: (after.units[stage.name].get(t.driver, 0.0), t.per_unit) for t in rate.terms}
+        work = sum(amount * per_unit for amount, per_unit in units.values())
+        of_parts = [(work * share + rate.per_part) * rate.wall_per_cpu for share in shares[stage.name]]
+        parts = len(of_parts)
+        start = rate.start * min(workers, parts)
+        written = max(after.written[stage.name], 0.0)
+        found.append(
+            StagePlan(
+                stage=stage.name,
+                units=units,
+                parts=parts,
+                cpu_seconds=work + rate.per_part * parts,
+                start_seconds=start,
+                wall_seconds=makespan(of_parts, workers) + rate.start * rate.wall_per_cpu * (parts > 0),
+                longest_seconds=max(of_parts, default=0.0),
+                written=written,
+                exchanged=after.exchanged[stage.name],
+                memory=_memory(stage, before, after),
+                measured=_basis(rate),
+            )
+        )
+    return tuple(found)
+
+
+def refuse_too_small(run: MeasuredRun, rates: Mapping[str, Rate], stages: Sequence[StagePlan]) -> None:
+    """Refuse to plan by stages with too little work to measure, where these are a share of the plan.
+
+    Raises:
+        UserError: naming each, and how much of the run's input it would need.
+    """
+    whole = sum(s.cpu_seconds for s in stages)
+    problems = []
+    for planned in stages:
+        rate = rates[planned.stage]
+        if rate.work >= LEAST_WORK or planned.cpu_seconds < _MATTERS * whole:
+            continue
+        times = LEAST_WORK / rate.work if rate.work > LEAST_WORK / 1000 else 1000.0
+        needed = f"{times:,.0f} times" if run.raw_bytes == 0 else f"{run.raw_bytes * times / 1e6:,.1f} MB of"
+        problems.append(
+            f"stage {planned.stage} has {rate.work:.3f} s of work in {rate.parts} parts "
+            f"(give a run on {needed} raw input)"
+        )
+    if problems:
+        raise UserError(
+            f"{run.run.root} is too small to measure: less than {LEAST_WORK} s of work is no rate; "
+            + "; ".join(problems)
+        )
+
+
+def start_seconds(run: MeasuredRun, workers: int) -> tuple[float, float]:
+    """(CPU seconds, wall seconds) of a command's start, and of its worker processes' where it has several."""
+    start = run.start_cpu
+    return (start, start) if workers == 1 else (start * (1 + workers), start * 2)
+
+
+def read_bytes(run: MeasuredRun, raw: float) -> float:
+    """Bytes read of the raw files: of WET, whose text is not written in between, twice."""
+    twice = run.run.source == SOURCE and not run.stage("index").written > run.stage("index").exchanged
+    return raw * (2 if twice else 1)
+
+
+def _memory(stage: MeasuredStage, before: Amounts, after: Amounts) -> float:
+    peak = max((part.memory for part in stage.parts), default=0)
+    return max(peak - before.memory[stage.name], 0.0) + after.memory[stage.name]
+
+
+def _basis(rate: Rate) -> str:
+    apart = "" if rate.told_apart else ", starts not told apart"
+    return f"{rate.work:.2f} s in {rate.parts} parts{apart}"
