@@ -76,7 +76,7 @@ def make_wet_files(
     for number in range(files):
         rng = random.Random(f"{seed}/{number}")
         fresh: list[tuple[str, str]] = []  # pages of the file that have no copy yet
-        with _wet_file(folder, number) as out:
+        with wet_file(folder, number) as out:
             pages = _Pages(out, rng, chosen, str(number))
             while pages.size < text_bytes // files:
                 if not fresh or (kind := _drawn(rng, EXACT, NEAR)) == "fresh":
@@ -98,13 +98,13 @@ def make_copied_dump(folder: Path, text_bytes: int, seed: int = 0, seeds: Seeds 
     chosen, rng = seeds or seed_pages(), random.Random(f"copies/{seed}")
     first, second = folder / "CC-MAIN-2020-10", folder / "CC-MAIN-2020-16"
     fresh: list[tuple[str, str]] = []
-    with _wet_file(first, 0) as out:
+    with wet_file(first, 0) as out:
         pages = _Pages(out, rng, chosen, "first")
         while pages.size < text_bytes:
             fresh.append(pages.fresh())
     rng.shuffle(fresh)
     truth = []
-    with _wet_file(second, 0) as out:
+    with wet_file(second, 0) as out:
         copies = _Pages(out, rng, chosen, "second")
         while copies.size < text_bytes:
             kind = _drawn(rng, 0.125, 0.375) if fresh else "fresh"
@@ -171,7 +171,7 @@ class _Pages:
 
     def _write(self, text: str) -> tuple[str, str]:
         address, data = f"https://bench.example/{self._name}/{self._pages}", text.encode()
-        self._out.write(gzip.compress(_record(address, data), 6, mtime=0))
+        self._out.write(gzip.compress(record(address, data), 6, mtime=0))
         self.size += len(data)
         self._pages += 1
         return address, text
@@ -182,12 +182,14 @@ def _drawn(rng: random.Random, exact: float, near: float) -> str:
     return "exact" if drawn < exact else "near" if drawn < exact + near else "fresh"
 
 
-def _wet_file(folder: Path, number: int) -> IO[bytes]:
+def wet_file(folder: Path, number: int) -> IO[bytes]:
+    """A new WET file of a folder, which is made."""
     folder.mkdir(parents=True, exist_ok=True)
     return (folder / f"CC-MAIN-00000000000000-{number:05d}.warc.wet.gz").open("wb")
 
 
-def _record(address: str, body: bytes) -> bytes:
+def record(address: str, body: bytes) -> bytes:
+    """A page as it stands in a WET file, not compressed."""
     header = (
         "WARC/1.0\r\nWARC-Type: conversion\r\n"
         f"WARC-Target-URI: {address}\r\nWARC-Date: 2020-01-01T00:00:00Z\r\n"
