@@ -33,7 +33,7 @@ BEAM_VERSION   = $(shell $(BIN)/python -c 'from importlib.metadata import versio
 
 .DEFAULT_GOAL := help
 .PHONY: help setup system engines crawl-filter corpus tokenizer shards train report sample test test-all \
-  test-spark test-runners bench lint clean
+  test-spark test-runners bench bench-engines lint clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 16
@@ -64,6 +64,9 @@ shards: tokenizer  ## Make corpus and tokenizer, encode the documents, and draw 
 train: $(TORCH) shards  ## Make the sample's shards, and train the tiny preset on them, or PRESET=… (torch: 5 GB)
 	@$(BIN)/python -m trainer --data $(OUTPUT)/shards --preset $(PRESET) --output $(OUTPUT)/model $(TRAIN)
 
+report: shards  ## Make the sample's shards, and a page and a data card about all of it below OUTPUT/report
+	@$(BIN)/llama-corpus report $(OUTPUT)
+
 sample: $(STAMP)  ## Build the samples of all sources, and the models, again from the sample's texts
 	for name in crawl $(SOURCES); do $(BIN)/python -m corpus.sample.build_$$name || exit; done
 	$(BIN)/llama-corpus train-lm --input corpus/sample/texts/encyclopaedia/en.txt --language en \
@@ -88,11 +91,16 @@ test-spark: $(TORCH) $(SPARK)  ## Run the tests on a Spark cluster on this machi
 test-runners: $(TORCH) engines  ## Run the tests on Spark, Flink and Prism, with the real data where it is there
 	@$(BIN)/python -m pytest -p no:xdist -m "spark or flink or prism" tests/engines $(ARGS)
 
+bench-engines: $(TORCH) engines  ## Measure the same job on every engine, and a deduplication under a memory limit
+	@$(BIN)/python -m tests.bench.engines
+	@$(BIN)/python -m tests.bench.dedup
+
 bench: $(TORCH)  ## Measure MB/s per core by stage, and memory at 1× and 10× input
 	@$(BIN)/python -m tests.bench $(ARGS)
 	@$(BIN)/python -m tests.bench.sources
 	@$(BIN)/python -m tests.bench.encoder
 	@$(BIN)/python -m tests.bench.reader
+	@$(BIN)/python -m tests.bench.plan
 	@$(BIN)/python -m tests.bench.trainer
 
 lint: $(TORCH)  ## Check style and types
