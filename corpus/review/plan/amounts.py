@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from corpus.crawl.estimate import REFERENCE_BYTES
 from corpus.crawl.job import SOURCE
-from corpus.recipe import CommonCrawl
+from corpus.recipe import CommonCrawl, Recipe
 from corpus.review.plan.measured import KEYS, RAW, MeasuredRun
 from corpus.review.plan.tasks import Layout
 from corpus.runs import bytes_of_answers, bytes_of_run
@@ -44,22 +44,26 @@ def duplicate_rate(run: MeasuredRun) -> float:
     return 1 - counters.get("kept_bytes", 0) / max(counters.get("text_bytes", 0), 1)
 
 
-def amounts(run: MeasuredRun, layout: Layout, raw: float, rate: float | None, crawl: CommonCrawl) -> Amounts:
+def amounts(run: MeasuredRun, layout: Layout, raw: float, rate: float | None, recipe: Recipe) -> Amounts:
     """What a run over `raw` bytes will do; with the measured run's own figures as arguments, what it did.
 
     Args:
         rate: of duplicates, of the crawl; None: as measured.
-        crawl: the block of the recipe of the run to come.
+        recipe: of the run to come.
     """
     if run.run.source == SOURCE:
-        return _crawl(run, layout, raw, duplicate_rate(run) if rate is None else rate, crawl)
+        rate = duplicate_rate(run) if rate is None else rate
+        return _crawl(run, layout, raw, rate, recipe.commoncrawl)
+    build = recipe.build
     growth = raw / max(run.raw_bytes, 1)
     parts = {name: len(shares) for name, shares in layout.shares.items()}
+    memory = dict.fromkeys(parts, 0.0)
+    memory[run.stages[0].name] = _COPIES_OF_BATCH * min(build.batch_bytes, raw / layout.splits)
     return Amounts(
         units={stage.name: {stage.driver: stage.units * growth} for stage in run.stages},
         written={stage.name: stage.written * growth for stage in run.stages},
         exchanged={stage.name: stage.exchanged * growth for stage in run.stages},
-        memory=dict.fromkeys(parts, 0.0),
+        memory=memory,
         references=float(sum(parts.values()) * REFERENCE_BYTES),
     )
 
@@ -89,10 +93,12 @@ def _crawl(run: MeasuredRun, layout: Layout, raw: float, rate: float, crawl: Com
     }
     if "duplicates" in merged:
         units["duplicates"] = {merged["duplicates"].driver: merged["duplicates"].units * growth}
-    written = {
-        name: stage.written * (kept if name in ("annotate", "export") else growth)
-        for name, stage in merged.items()
-    } | {"index": runs + extracted, "dedup": answers}
+    written = {name: stage.written * growth for name, stage in merged.items()} | {
+        "index": runs + extracted,
+        "dedup": answers,
+        "annotate": annotate.written * growth * _stored(run, rate, crawl) / _stored(run),
+        "export": export.written * kept,
+    }
     exchanged = dict.fromkeys(merged, 0.0) | {"index": runs, "dedup": answers}
     if "duplicates" in merged:
         exchanged["duplicates"] = merged["duplicates"].exchanged * growth
@@ -105,6 +111,25 @@ def _crawl(run: MeasuredRun, layout: Layout, raw: float, rate: float, crawl: Com
     }
     references = REFERENCE_BYTES * splits * (layout.buckets + 3)
     return Amounts(units, written, exchanged, memory, float(references))
+
+
+def _stored(run: MeasuredRun, rate: float | None = None, crawl: CommonCrawl | None = None) -> float:
+    """The share of the text that annotated parts keep, of the measured run or of one to come.
+
+    All that deduplication leaves, and by ``export.rejected = "text"`` whole pages that it took, too; else
+    only pages in the languages that are kept. Pages are taken to be as long everywhere.
+    """
+    assert run.recipe is not None
+    measured = duplicate_rate(run)
+    rate = measured if rate is None else rate
+    counters = run.stage("decide").counters
+    lost = counters.get("rejected/all_duplicate", 0) + counters.get("rejected/short", 0)
+    pages = max(run.stage("annotate").counters.get("in", 0), 1)
+    if (crawl or run.recipe.commoncrawl).export.rejected == "text":
+        whole = lost / pages * (rate / measured if measured else 1.0)
+        return max(1 - rate + min(whole, rate), 1e-9)
+    foreign = counters.get("rejected/language", 0) + counters.get("rejected/language_score", 0)
+    return max((1 - rate) * (1 - foreign / max(pages - lost, 1)), 1e-9)
 
 
 def _distinct(run: MeasuredRun, rate: float, measured_rate: float) -> float:

@@ -30,11 +30,12 @@ def of_source(run: MeasuredRun, recipe: Recipe, rate: float | None) -> list[str]
         else f"{rate:.1%} of the text are duplicates, as asked for, where {measured:.1%} were measured; of "
         "what is left as much is kept, and lines repeat within splits in proportion"
     )
-    notes.append("languages, and the shares that rules keep, as measured")
-    if run.recipe.commoncrawl.export.rejected != recipe.commoncrawl.export.rejected:
+    notes.append("languages, the shares that rules keep, and keys that repeat within a split, as measured")
+    one, other = run.recipe.commoncrawl.export.rejected, recipe.commoncrawl.export.rejected
+    if one != other:
         notes.append(
-            f"the measured run kept {run.recipe.commoncrawl.export.rejected!r} of rejected pages, the recipe "
-            f"keeps {recipe.commoncrawl.export.rejected!r}: what annotate writes is as measured"
+            f"the measured run kept {one!r} of rejected pages, the recipe keeps {other!r}: what annotate "
+            "writes follows from the shares of pages, taken to be as long everywhere"
         )
     return notes
 
@@ -72,7 +73,10 @@ def _of_annotators(had: Recipe, recipe: Recipe) -> list[str]:
             )
     models = sorted(set(annotator_assets(recipe.commoncrawl)) - set(annotator_assets(had.commoncrawl)))
     if models:
-        notes.append(f"annotate was measured with other models than {', '.join(models)}")
+        notes.append(
+            f"annotate was measured with other models than {', '.join(models)}: its seconds and memory are "
+            "of those"
+        )
     dedup, other_dedup = asdict(had.commoncrawl.dedup), asdict(recipe.commoncrawl.dedup)
     changed = [key for key in ("scope", "policy", "hash") if dedup[key] != other_dedup[key]]
     if changed:

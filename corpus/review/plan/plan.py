@@ -17,9 +17,9 @@ from corpus.review.plan import assumptions
 from corpus.review.plan.amounts import Amounts, amounts, duplicate_rate
 from corpus.review.plan.cost import Cost, Prices, costs
 from corpus.review.plan.drawn import Drawn, drawn
-from corpus.review.plan.measured import MeasuredRun
+from corpus.review.plan.measured import MeasuredRun, MeasuredStage
 from corpus.review.plan.rates import rates
-from corpus.review.plan.runs import RunPlan, plan_stages, read_bytes, refuse_too_small, start_seconds
+from corpus.review.plan.runs import RunPlan, plan_stages, read_bytes, start_seconds, too_small
 from corpus.review.plan.tasks import Shares, layout
 from corpus.review.plan.volumes import Volume, input_volume, recipe_volume
 
@@ -143,6 +143,13 @@ def make_plan(measured: Sequence[MeasuredRun], wanted: Wanted) -> Plan:
     notes += assumptions.of_workers(wanted.workers, measured)
     notes += assumptions.not_planned(by_label, wanted.recipe, all_sources=not wanted.inputs)
     plan = Plan(wanted.recipe.name, wanted.workers, tuple(runs), sources, (), tuple(notes))
+    problems = [
+        problem
+        for run in runs
+        for problem in too_small(by_label[run.label], rates(by_label[run.label]), run, plan.cpu_seconds)
+    ]
+    if problems:
+        raise UserError("too little was measured to plan by: " + "; ".join(problems))
     read = sum(run.read_bytes for run in runs)
     return replace(
         plan,
@@ -159,8 +166,8 @@ def _source_run(run: MeasuredRun, wanted: Wanted) -> RunPlan:
     rate = wanted.duplicates if crawl else None
     cut = layout(run, wanted.recipe, volume.files, growth)
     had = layout(run, run.recipe, _files(run), 1.0) if crawl else cut
-    before = amounts(run, had, run.raw_bytes, None, run.recipe.commoncrawl)
-    after = amounts(run, cut, volume.raw_bytes, rate, wanted.recipe.commoncrawl)
+    before = amounts(run, had, run.raw_bytes, None, run.recipe)
+    after = amounts(run, cut, volume.raw_bytes, rate, wanted.recipe)
     left = (1 - rate) / max(1 - duplicate_rate(run), 1e-9) if rate is not None else 1.0
     return _run_plan(
         run,
@@ -203,7 +210,7 @@ def _following(
     grown, same = (
         Amounts(
             units={s.name: {s.driver: s.units * (by if s.name in parts else 1)} for s in run.stages},
-            written={s.name: s.written * (by if s.name in parts else 1) for s in run.stages},
+            written={s.name: _written(s, by, len(shares[s.name])) for s in run.stages},
             exchanged={s.name: s.exchanged * by for s in run.stages},
             memory=dict.fromkeys(shares, 0.0),
             references=0.0,
@@ -215,6 +222,14 @@ def _following(
         run, wanted.workers, shares, (same, grown), volume, whence, cut, volume, 0.0,
         ("memory as in the measured run, whose parts may be smaller",),
     )  # fmt: skip
+
+
+def _written(stage: MeasuredStage, growth: float, parts: int) -> float:
+    """Bytes of a stage's files: as many a part where all of its parts have as many, else as its work."""
+    sizes = {part.written for part in stage.parts}
+    if growth == 1 or len(stage.parts) == 1 or len(sizes) > 1:
+        return stage.written * (growth if parts > 1 else 1)
+    return float(max(sizes) * parts)
 
 
 def _run_plan(
@@ -231,7 +246,6 @@ def _run_plan(
 ) -> RunPlan:
     found = rates(run)
     stages = plan_stages(run, found, shares, *done, workers)
-    refuse_too_small(run, found, stages)
     start_cpu, start_wall = start_seconds(run, workers)
     files, splits, scopes, buckets = cut
     return RunPlan(

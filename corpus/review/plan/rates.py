@@ -14,6 +14,8 @@ from dataclasses import dataclass, replace
 from corpus.review.plan.measured import RAW, MeasuredPart, MeasuredRun, MeasuredStage
 
 _SPREAD = 2.0  # largest part : smallest, from which on a part's own cost shows beside its size's
+# CPU seconds below which a stage says little: records have milliseconds.
+LEAST_WORK = 0.02
 _TELLING = 4  # parts from which a median tells a start from the rest
 
 
@@ -64,13 +66,14 @@ def fit(stage: MeasuredStage) -> Rate:
     slope, per_part = _line([(part.units, part.cpu) for part in measured])
     steady = sum(per_part + slope * part.units for part in measured)
     cpu, wall = sum(p.cpu for p in stage.parts), sum(p.wall for p in stage.parts)
+    told = cpu >= LEAST_WORK
     processes = len({part.process for part in measured})
     return Rate(
         stage=stage.name,
         terms=(Term(stage.driver, slope),),
         per_part=per_part,
         start=max(cpu - steady, 0.0) / max(processes, 1),
-        wall_per_cpu=wall / cpu if cpu else 1.0,
+        wall_per_cpu=wall / cpu if told else 1.0,
         parts=len(measured),
         work=min(steady, cpu),
         told_apart=len(measured) >= _TELLING * max(processes, 1),

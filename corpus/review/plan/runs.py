@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from corpus.crawl.job import SOURCE
-from corpus.errors import UserError
 from corpus.review.plan.amounts import Amounts
 from corpus.review.plan.measured import MeasuredRun, MeasuredStage
-from corpus.review.plan.rates import Rate
+from corpus.review.plan.rates import LEAST_WORK, Rate
 from corpus.review.plan.schedule import makespan
 
-# Records have milliseconds: less work than this is known no better than within some percent.
-LEAST_WORK = 0.02
-_MATTERS = 0.05  # share of a run's CPU time
+_MATTERS = 0.01  # share of a plan's core seconds
 
 
 @dataclass(frozen=True)
@@ -150,29 +148,26 @@ def plan_stages(
     return tuple(found)
 
 
-def refuse_too_small(run: MeasuredRun, rates: Mapping[str, Rate], stages: Sequence[StagePlan]) -> None:
-    """Refuse to plan by stages with too little work to measure, where these are a share of the plan.
+def too_small(run: MeasuredRun, rates: Mapping[str, Rate], planned: RunPlan, whole: float) -> list[str]:
+    """The stages of a plan that matter, and were measured on too little work, with how much it takes.
 
-    Raises:
-        UserError: naming each, and how much of the run's input it would need.
+    Args:
+        whole: core seconds of all runs of the plan.
     """
-    whole = sum(s.cpu_seconds for s in stages)
     problems = []
-    for planned in stages:
-        rate = rates[planned.stage]
-        if rate.work >= LEAST_WORK or planned.cpu_seconds < _MATTERS * whole:
+    for stage in planned.stages:
+        rate = rates[stage.stage]
+        if rate.work >= LEAST_WORK or stage.cpu_seconds < _MATTERS * whole:
             continue
-        times = LEAST_WORK / rate.work if rate.work > LEAST_WORK / 1000 else 1000.0
-        needed = f"{times:,.0f} times" if run.raw_bytes == 0 else f"{run.raw_bytes * times / 1e6:,.1f} MB of"
+        times = math.ceil(LEAST_WORK / max(rate.work, LEAST_WORK / 100))
+        needed = (
+            f"{run.raw_bytes * times / 1e6:,.1f} MB of raw input" if run.raw_bytes else f"{times} times it"
+        )
         problems.append(
-            f"stage {planned.stage} has {rate.work:.3f} s of work in {rate.parts} parts "
-            f"(give a run on {needed} raw input)"
+            f"stage {stage.stage} of {run.run.root}: {rate.work:.3f} s in {rate.parts} parts, where {needed} "
+            f"would have {LEAST_WORK} s"
         )
-    if problems:
-        raise UserError(
-            f"{run.run.root} is too small to measure: less than {LEAST_WORK} s of work is no rate; "
-            + "; ".join(problems)
-        )
+    return problems
 
 
 def start_seconds(run: MeasuredRun, workers: int) -> tuple[float, float]:
@@ -193,5 +188,7 @@ def _memory(stage: MeasuredStage, before: Amounts, after: Amounts) -> float:
 
 
 def _basis(rate: Rate) -> str:
-    apart = "" if rate.told_apart else ", starts not told apart"
-    return f"{rate.work:.2f} s in {rate.parts} parts{apart}"
+    notes = [] if rate.told_apart else ["starts not told apart"]
+    if rate.work < LEAST_WORK:
+        notes.append("too little to be exact")
+    return ", ".join([f"{rate.work:.3g} s in {rate.parts} parts", *notes])

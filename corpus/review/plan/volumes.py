@@ -105,7 +105,8 @@ def _known() -> Mapping[str, Mapping[str, float | str]]:
 
 def _files(source: str, raw: float, known: Mapping[str, float | str], dumps: int) -> tuple[InputFile, ...]:
     """Files of equal size, as a source has them: of a crawl those of its dumps' lists."""
-    count = max(round(raw / float(known["file_bytes"])), dumps, 1)
+    of_file = known.get("file_bytes") or float(known["raw_bytes"]) / float(known["files"])
+    count = max(round(raw / float(of_file)), dumps, 1)
     size, over = divmod(round(raw), count)
     found = []
     for number in range(count):
