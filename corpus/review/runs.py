@@ -6,6 +6,7 @@ rows with the decision on each, a row group at a time.
 
 from __future__ import annotations
 
+import contextlib
 import posixpath
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from corpus import parts, recipe, registry, storage
 from corpus.build.job import BuildJob
 from corpus.crawl.job import STAGES, VERSIONS
 from corpus.errors import CorruptPartError, UserError
+from corpus.exchange import open_parquet
 from corpus.manifests import read_manifest
 from corpus.parts import Part, PartFile
 
@@ -161,7 +163,7 @@ def decided_parts(run: OpenedRun) -> list[DecidedPart]:
 
 
 def read_decided(
-    run: OpenedRun, part: DecidedPart, columns: Sequence[str] | None = None
+    run: OpenedRun, part: DecidedPart, columns: Sequence[str] | None = None, hashed: bool = True
 ) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch]]:
     """Annotated rows and the decisions on them, aligned, a row group (some 32 MB) at a time at most.
 
@@ -169,15 +171,16 @@ def read_decided(
         run: whose part it is.
         part: of `decided_parts`.
         columns: of the annotated rows; those that the run does not have are left out; None: all.
+        hashed: check the annotated file's hash, not only its size and what is read: that reads all of it.
 
     Raises:
         CorruptPartError: a file is not what its record says, or the two are not aligned.
     """
     with (
-        parts.open_part_file(run.root, part.annotated) as left,
+        _annotated(run, part, hashed) as annotated,
         parts.open_part_file(run.root, part.decisions) as right,
     ):
-        annotated, table = pq.ParquetFile(left), pq.read_table(right)
+        table = pq.read_table(right)
         if annotated.metadata.num_rows != table.num_rows:
             raise CorruptPartError(
                 f"{run.root}/{part.decisions.path} has not as many rows as {part.annotated.path}"
@@ -191,6 +194,16 @@ def read_decided(
                 start += batch.num_rows
                 for decisions in beside.to_batches():
                     yield batch, decisions
+
+
+@contextlib.contextmanager
+def _annotated(run: OpenedRun, part: DecidedPart, hashed: bool) -> Iterator[pq.ParquetFile]:
+    if not hashed:
+        with open_parquet(run.root, part.annotated) as parquet:
+            yield parquet
+        return
+    with parts.open_part_file(run.root, part.annotated) as f:
+        yield pq.ParquetFile(f)
 
 
 def _json_object(path: str) -> dict[str, Any] | None:
