@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from corpus.errors import CorruptPartError
+from corpus.errors import CorruptPartError, UserError
 from corpus.parquet_sink import ParquetSink
 from corpus.review.compare import pairs
 from corpus.review.compare.documents import compare_documents
@@ -275,6 +276,29 @@ def test_ids_that_are_no_ids_are_refused(tmp_path: Path) -> None:
     b = write_decided(tmp_path / "b", [[document(0, id="x" * 32)]])
     with pytest.raises(CorruptPartError, match="32 hex digits"):
         compare(a, b)
+
+
+def test_a_full_disk_is_said_where_runs_are_sorted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*args: object, **kwargs: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    a = write_decided(tmp_path / "a", [[document(0), document(1)]])
+    b = write_decided(tmp_path / "b", [[document(1), document(0)]])
+    monkeypatch.setattr("pyarrow.ipc.new_stream", full)
+    with pytest.raises(UserError, match="No space left on device.*TMPDIR"):
+        compare(a, b)
+
+
+def test_texts_that_differ_late_are_shown_where_they_do(tmp_path: Path) -> None:
+    same = "word " * 1000
+    a = write_decided(tmp_path / "a", [[document(0, text=same + "and so on")]])
+    b = write_decided(tmp_path / "b", [[document(0, "reference", text=same + "but no")]])
+    (change,) = compare(a, b)["changes"]
+    shown = [change["examples"][0][side] for side in "ab"]
+    assert shown[0]["text"].endswith("and so on")
+    assert shown[1]["text"].endswith("but no")
+    assert shown[0]["text_from"] == shown[1]["text_from"] > 4_000
+    assert [side["characters"] for side in shown] == [5_009, 5_006]
 
 
 def test_pairs_have_the_promised_columns(tmp_path: Path) -> None:

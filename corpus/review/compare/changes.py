@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from corpus.review.compare.rows import ABSENT, KEPT
+from corpus.review.compare.rows import KEPT
 
 # What may change, in the order in which it is told.
 KINDS = ("fate", "bucket", "held_out", "language")
@@ -73,8 +73,8 @@ def _example(rows: pa.Table, kind: str) -> pa.ChunkedArray:
     differs = _differs(rows, kind)
     if kind == "fate":
         return differs
-    if kind == "language":
-        absent = [pc.equal(rows[f"fate_{side}"], ABSENT) for side in "ab"]
-        return pc.and_(differs, pc.invert(pc.or_(*absent)))
+    if kind == "language":  # of a text that was not looked at there is none
+        known = [pc.is_valid(rows[f"language_{side}"]) for side in "ab"]
+        return pc.and_(differs, pc.and_(*known))
     kept = [pc.equal(rows[f"fate_{side}"], KEPT) for side in "ab"]
     return pc.and_(differs, pc.and_(*kept))

@@ -82,10 +82,10 @@ class Counts:
         )
 
     def languages(self) -> list[Row]:
-        """Sums of documents of both runs, in another language each."""
+        """Sums of documents that both runs know the language of, another each."""
         return self._by(
             lambda c: (c.language_a, c.language_b),
-            lambda c: ABSENT not in c[:2] and c.language_a != c.language_b,
+            lambda c: None not in (c.language_a, c.language_b) and c.language_a != c.language_b,
         )
 
     def held_out(self) -> dict[str, int]:

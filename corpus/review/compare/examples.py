@@ -19,7 +19,7 @@ from corpus.review.visible import on_one_line
 _CHANGES = 12  # of which examples are shown; hundreds of pairs of reasons are possible
 _KEY_CHARACTERS = 120
 _WORD_CHARACTERS = 60
-_TEXT_CHARACTERS = 300
+_TEXT = ("text", "text_from", "characters")
 _VALUES = 8  # that differ, of one document
 _HEADINGS = {"fate": "", "bucket": "bucket: ", "held_out": "held out: ", "language": "language: "}
 Row = dict[str, Any]
@@ -85,18 +85,18 @@ def _limit(limit: Row, sides: str) -> list[str]:
 
 def _texts(example: Row) -> list[str]:
     """The texts' beginnings: one where both are the same."""
-    shown = [_text(example[side]["text"], example[side]["characters"]) for side in "ab"]
+    shown = [_text(**{name: example[side][name] for name in _TEXT}) for side in "ab"]
     if shown[0] == shown[1] or "" in shown:
         return [next((text for text in shown if text), "(the text was not kept)")]
     return [f"{name}: {text}" for name, text in zip("AB", shown, strict=True)]
 
 
-def _text(text: str | None, characters: int | None) -> str:
-    """The beginning of a text; empty where the run did not keep it."""
+def _text(text: str | None, text_from: int, characters: int | None) -> str:
+    """An excerpt, and of how many characters; empty where the run did not keep the text."""
     if text is None or characters is None:
         return ""
-    shown = on_one_line(text[:_TEXT_CHARACTERS], _TEXT_CHARACTERS)
-    return f"{shown} … ({characters:,} characters)" if characters > _TEXT_CHARACTERS else shown or "(no text)"
+    shown = ("… " if text_from else "") + on_one_line(text, len(text))
+    return f"{shown} … ({characters:,} characters)" if characters > len(text) else shown or "(no text)"
 
 
 def _word(value: Any) -> str:

@@ -14,7 +14,9 @@ from corpus.review.compare.texts import Place, read_texts
 from corpus.review.runs import OpenedRun
 from corpus.review.thresholds import Thresholds
 
-_CHARACTERS = 400  # of a text
+_CHARACTERS = 300  # of a text that are shown
+_COMPARED_CHARACTERS = 65_536  # of two texts, to show where they differ
+_CONTEXT_CHARACTERS = 60  # before that
 _SAYS = ("fate", "language", "bucket", "held_out", "bytes")
 # The reason whose thresholds a change of this kind comes from.
 _BEHIND = {"bucket": "perplexity", "language": "language_score"}
@@ -40,7 +42,7 @@ def illustrate(
         read_texts(
             run,
             [_place(row, side) for rows in found.values() for row in rows if _is_in(row, side)],
-            _CHARACTERS,
+            _COMPARED_CHARACTERS,
         )
         for run, side in zip(runs, "ab", strict=True)
     ]
@@ -71,23 +73,38 @@ def _example(
         for name in values
         if name not in told and row[f"{name}_a"] != row[f"{name}_b"] and _is_in(row, "a") and _is_in(row, "b")
     ]
-    for side, known in zip("ab", texts, strict=True):
-        says = {name: row[f"{name}_{side}"] for name in _SAYS}
-        text = known.get(_place(row, side)) if _is_in(row, side) else None
-        says["text"], says["characters"] = text or (None, None)
-        example[side] = says
+    found = [
+        k.get(_place(row, side)) if _is_in(row, side) else None for side, k in zip("ab", texts, strict=True)
+    ]
+    start = _first_difference([text for text in found if text])
+    for side, text in zip("ab", found, strict=True):
+        example[side] = {name: row[f"{name}_{side}"] for name in _SAYS} | {
+            "text": text[0][start : start + _CHARACTERS] if text else None,
+            "text_from": start,
+            "characters": text[1] if text else None,
+        }
     return example
+
+
+def _first_difference(texts: Sequence[tuple[str, int]]) -> int:
+    """Where an excerpt begins that shows how two texts differ; 0 where they do not, or do so at once."""
+    if len(texts) < 2 or texts[0] == texts[1]:
+        return 0
+    (a, _), (b, _) = texts
+    same = next((at for at, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
+    return max(0, same - _CONTEXT_CHARACTERS) if same > _CHARACTERS - _CONTEXT_CHARACTERS else 0
 
 
 def _limits(change: Change, row: Row, thresholds: Sequence[Thresholds]) -> list[Row]:
     """The columns that the reasons look at, with both values and both limits."""
     reasons = [row["fate_a"], row["fate_b"], _BEHIND.get(change.kind, KEPT)]
     limits: dict[str, Row] = {}
+    language = row["language_a"] or row["language_b"]
     for reason in dict.fromkeys(reason for reason in reasons if reason not in (KEPT, ABSENT)):
         for side, known in zip("ab", thresholds, strict=True):
             if not _is_in(row, side):
                 continue
-            for column, limit in known.of(reason, row[f"language_{side}"] or row["language_a"]):
+            for column, limit in known.of(reason, row[f"language_{side}"] or language):
                 entry = limits.setdefault(
                     column,
                     {"column": column, "a": row.get(f"{column}_a"), "b": row.get(f"{column}_b")}

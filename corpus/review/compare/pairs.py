@@ -15,9 +15,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from corpus import parts
+from corpus.exchange import open_parquet
 from corpus.review.compare.rows import ABSENT, FATE, read_rows, schema
 from corpus.review.compare.spill import ID_DIGITS, IdRange, id_bytes, read_spilled, spill, spilled_bytes
 from corpus.review.runs import DecidedPart, OpenedRun, decided_parts
@@ -147,8 +146,8 @@ def _same_ids(a: OpenedRun, left: DecidedPart, b: OpenedRun, right: DecidedPart)
 
 
 def _ids(run: OpenedRun, part: DecidedPart) -> Iterator[pa.RecordBatch]:
-    with parts.open_part_file(run.root, part.decisions) as f:
-        yield from pq.ParquetFile(f).iter_batches(_IDS_AT_ONCE, columns=["id"])
+    with open_parquet(run.root, part.decisions) as parquet:
+        yield from parquet.iter_batches(_IDS_AT_ONCE, columns=["id"])
 
 
 def _same_lengths(

@@ -10,10 +10,9 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from corpus import parts
 from corpus.errors import CorruptPartError
+from corpus.exchange import open_parquet
 from corpus.review.runs import DecidedPart, OpenedRun, decided_parts, read_decided
 from corpus.schema import DOCUMENT
 
@@ -47,8 +46,8 @@ def value_columns(run: OpenedRun) -> list[str]:
         CorruptPartError: a file cannot be read.
     """
     for part in decided_parts(run)[:1]:
-        with parts.open_part_file(run.root, part.annotated) as f:
-            found = pq.read_schema(f)
+        with open_parquet(run.root, part.annotated) as parquet:
+            found = parquet.schema_arrow
         return [
             field.name for field in found if field.name not in DOCUMENT.names and _is_measured(field.type)
         ]
@@ -66,7 +65,7 @@ def read_rows(
     columns = ["id", "key", "bytes", *values]
     for ordinal, part in chosen:
         start = 0
-        for annotated, decisions in read_decided(run, part, columns):
+        for annotated, decisions in read_decided(run, part, columns, hashed=False):
             if not annotated["id"].equals(decisions["id"]):
                 raise CorruptPartError(
                     f"{run.root}/{part.decisions.path} has not the ids of {part.annotated.path}: "

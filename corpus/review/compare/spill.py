@@ -7,6 +7,7 @@ they came. Ids are hashes, so that equal ranges hold about equally many.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
@@ -14,10 +15,11 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from corpus.errors import CorruptPartError
+from corpus.errors import CorruptPartError, UserError
 
 ID_DIGITS = 32
 _PENDING_BYTES = 64 << 20  # gathered before they are dealt out
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _NIBBLES = np.full(256, 255, dtype=np.uint8)
 _NIBBLES[np.frombuffer(b"0123456789abcdef", np.uint8)] = np.arange(16)
 
@@ -64,7 +66,25 @@ def id_numbers(ids: pa.Array) -> np.ndarray:
 def spill(
     batches: Iterable[pa.RecordBatch], schema: pa.Schema, ranges: list[IdRange], folder: str
 ) -> list[str]:
-    """Write rows to a file a range below `folder`; returns the files' paths."""
+    """Write rows to a file a range below `folder`; returns the files' paths.
+
+    Raises:
+        UserError: the disk is full.
+    """
+    try:
+        return _spill(batches, schema, ranges, folder)
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        raise UserError(
+            f"{folder}: {os.strerror(error.errno or 0)}; runs in different orders are sorted there, some 100 "
+            "bytes a document: make room, or set TMPDIR to another folder"
+        ) from error
+
+
+def _spill(
+    batches: Iterable[pa.RecordBatch], schema: pa.Schema, ranges: list[IdRange], folder: str
+) -> list[str]:
     paths = [os.path.join(folder, f"{number:05d}.arrow") for number in range(len(ranges))]
     starts = np.array([r.start for r in ranges], dtype=np.uint64)
     options = pa.ipc.IpcWriteOptions(compression="lz4")

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import pyarrow.parquet as pq
-
-from corpus import parts
+from corpus.exchange import open_parquet
 from corpus.review.runs import OpenedRun, decided_parts
 
 Place = tuple[int, int]  # ordinal of the part, row in it
@@ -27,15 +25,18 @@ def read_texts(run: OpenedRun, places: Iterable[Place], characters: int) -> dict
     listed = decided_parts(run) if wanted else []
     texts: dict[Place, tuple[str, int]] = {}
     for part, rows in sorted(wanted.items()):
-        with parts.open_part_file(run.root, listed[part].annotated) as f:
-            file, start = pq.ParquetFile(f), 0
-            for group in range(file.num_row_groups):
-                end = start + file.metadata.row_group(group).num_rows
+        with open_parquet(run.root, listed[part].annotated) as parquet:
+            if "text" not in parquet.schema_arrow.names:
+                continue
+            start = 0
+            for group in range(parquet.num_row_groups):
+                end = start + parquet.metadata.row_group(group).num_rows
                 here = sorted(row for row in rows if start <= row < end)
-                if here and "text" in file.schema_arrow.names:
-                    column = file.read_row_group(group, columns=["text"])["text"]
-                    for row in here:
-                        if (text := column[row - start].as_py()) is not None:
-                            texts[part, row] = (text[:characters], len(text))
+                if here:
+                    column = parquet.read_row_group(group, columns=["text"])["text"]
+                    found = {row: column[row - start].as_py() for row in here}
+                    texts |= {
+                        (part, row): (t[:characters], len(t)) for row, t in found.items() if t is not None
+                    }
                 start = end
     return texts
