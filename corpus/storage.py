@@ -6,6 +6,10 @@ and paid for, the parts of an upload of more than one: give the bucket a rule th
 
 Where an object store is, and who asks, its client takes from the environment: `AWS_ENDPOINT_URL`,
 `AWS_ACCESS_KEY_ID` … (s3fs), `STORAGE_EMULATOR_HOST`, `GOOGLE_APPLICATION_CREDENTIALS` … (gcsfs).
+
+What fails for the moment the client tries again after growing pauses of random length: of S3 botocore 4 times
+(`AWS_MAX_ATTEMPTS`), and that s3fs 5 times: some 20 seconds, five times that for a read without a connection.
+What fails still is a `UserError`, never an `OSError`, which readers may take for trouble with the data.
 """
 
 from __future__ import annotations
@@ -19,7 +23,9 @@ import posixpath
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import IO, Any
+from http import HTTPStatus
+from importlib import import_module
+from typing import IO, Any, cast
 
 import fsspec
 
@@ -34,6 +40,7 @@ _OBJECT_STORES = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az"})
 _READ_AHEAD_BYTES = 8 << 20  # of a remote file, at each request
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _UPLOAD_BYTES = 16 << 20  # of an object, at each request; a store takes 10,000 of them
+_S3_TRIES = 4  # botocore's own 3 would give up after half the time
 
 
 @dataclass(frozen=True, order=True)
@@ -65,6 +72,7 @@ def open_read(path: str, ahead: int = _READ_AHEAD_BYTES) -> IO[bytes]:
     Raises:
         FileNotFoundError: there is none.
         OSError: it cannot be read; of a web address, one of `corpus.web`'s, also while reading.
+        UserError: a store cannot be reached or refuses, also while reading.
     """
     if is_local(path):
         return open(path, "rb")
@@ -73,8 +81,10 @@ def open_read(path: str, ahead: int = _READ_AHEAD_BYTES) -> IO[bytes]:
     fs, inner = _remote(path)
     cache = {"cache_type": "readahead"} if _is_object_store(path) else {}
     with _named(path):
-        remote: IO[bytes] = fs.open(inner, "rb", block_size=ahead, **cache)
-    return remote
+        remote = fs.open(inner, "rb", block_size=ahead, **cache)
+    if _is_object_store(path):
+        remote.cache.fetcher = _named(path)(remote.cache.fetcher)
+    return cast("IO[bytes]", remote)
 
 
 def read_bytes(path: str) -> bytes:
@@ -88,7 +98,7 @@ def write(path: str) -> Iterator[IO[bytes]]:
     """Open for writing; the file appears when the block ends well, and not at all if it raises.
 
     Raises:
-        UserError: a local disk is full.
+        UserError: a local disk is full; a store cannot be reached or refuses.
     """
     if is_local(path):
         folder, name = os.path.split(path)
@@ -113,10 +123,10 @@ def write(path: str) -> Iterator[IO[bytes]]:
     fs, inner = _remote(path)
     if _is_object_store(path):
         f = fs.open(inner, "wb", block_size=_UPLOAD_BYTES)
+        f.flush = _named(path)(f.flush)  # by which all is sent, while writing and at the end
         try:
             yield f
-            with _named(path):
-                f.close()
+            f.close()
         except BaseException:
             f.closed = True  # else what is there would be uploaded when the object is collected
             _take_back(f, path)
@@ -236,13 +246,17 @@ def remove_temporary(folder: str) -> None:
 
 @contextlib.contextmanager
 def _named(path: str) -> Iterator[None]:
-    """What a store's client raises of its own, as for want of credentials, as OSError with the address."""
+    """What a store's client raises of failures and refusals, as UserError with the address."""
     try:
         yield
-    except (OSError, ValueError, ImportError):
+    except (FileNotFoundError, FileExistsError, IsADirectoryError, ValueError, ImportError, UserError):
         raise
     except Exception as error:
-        raise OSError(f"{path} cannot be reached: {type(error).__name__}: {error}") from error
+        raise UserError(
+            f"{path} cannot be reached: {type(error).__name__}: {str(error).rstrip('.')}; check the store's "
+            "address (AWS_ENDPOINT_URL …) and credentials, or wait until it is well: finished parts are kept, and "
+            "the same command goes on from there"
+        ) from error
 
 
 def _take_back(f: Any, path: str) -> None:
@@ -262,7 +276,20 @@ def _remote(path: str) -> tuple[Any, str]:
     if not _is_object_store(path):
         return fsspec.core.url_to_fs(path)  # type: ignore[no-any-return]
     # A listing that is kept does not know what other processes have written since.
-    return fsspec.core.url_to_fs(path, use_listings_cache=False)  # type: ignore[no-any-return]
+    options: dict[str, Any] = {"use_listings_cache": False}
+    if not path.startswith(("s3://", "s3a://")):
+        return fsspec.core.url_to_fs(path, **options)  # type: ignore[no-any-return]
+    tries = {} if "AWS_MAX_ATTEMPTS" in os.environ else {"total_max_attempts": _S3_TRIES}
+    options["config_kwargs"] = {"retries": {"mode": "standard", **tries}}
+    fs, inner = fsspec.core.url_to_fs(path, **options)
+    import_module("s3fs.core").set_custom_error_handler(_passes)
+    return fs, inner
+
+
+def _passes(error: Exception) -> bool:
+    """Whether S3 may answer better the next time: s3fs itself knows SlowDown only, which no HEAD can say."""
+    answer = getattr(error, "response", {}).get("ResponseMetadata", {})
+    return bool(answer.get("HTTPStatusCode", 0) >= HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
 def _address(like: str, name: str) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from corpus import storage
 from tests.pipelines import across
 
 ROOT = Path(__file__).parents[2]
@@ -34,6 +35,15 @@ def digests(run: Path) -> dict[str, str]:
         str(path.relative_to(run)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(run.rglob("*"))
         if path.is_file() and path.name not in LOCAL_FILES and not path.name.endswith(".part.json")
+    }
+
+
+def far_digests(run: str) -> dict[str, str]:
+    """The same of a run at an address."""
+    return {
+        file.path.removeprefix(run + "/"): hashlib.sha256(storage.read_bytes(file.path)).hexdigest()
+        for file in storage.find(run)
+        if file.path.rsplit("/", 1)[-1] not in LOCAL_FILES and not file.path.endswith(".part.json")
     }
 
 

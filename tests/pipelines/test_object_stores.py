@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import random
 import signal
 import subprocess
@@ -14,7 +13,7 @@ import pytest
 from corpus import storage
 from corpus.sample import CRAWL
 from tests.conftest import new_bucket
-from tests.pipelines.conftest import COMMAND, LOCAL_FILES, ROOT, digests, llama_corpus
+from tests.pipelines.conftest import COMMAND, ROOT, digests, far_digests, llama_corpus
 
 
 @pytest.fixture(params=["s3", "gs"])
@@ -31,19 +30,9 @@ def _arguments(bucket: str, *more: str) -> list[str]:
     return ["crawl-filter", "--input", root, "--input-root", root, "--output", f"{bucket}/run", *more]
 
 
-def _digests(run: str) -> dict[str, str]:
-    """As `digests` of a local run."""
-    names = [(f.path.removeprefix(run + "/"), f.path) for f in storage.find(run)]
-    return {
-        name: hashlib.sha256(storage.read_bytes(path)).hexdigest()
-        for name, path in names
-        if name.rsplit("/", 1)[-1] not in LOCAL_FILES and not name.endswith(".part.json")
-    }
-
-
 def test_a_run_has_the_bytes_of_a_local_one(bucket: str, sample_run: Path) -> None:
     llama_corpus(*_arguments(bucket))
-    assert _digests(f"{bucket}/run") == digests(sample_run)
+    assert far_digests(f"{bucket}/run") == digests(sample_run)
     assert "everything as written" in llama_corpus("verify", f"{bucket}/run").stdout
     before = {f.path: f.tag for f in storage.find(f"{bucket}/run") if f.path.endswith((".parquet", ".run"))}
     llama_corpus(*_arguments(bucket))
@@ -57,7 +46,7 @@ def test_a_run_has_the_bytes_of_a_local_one(bucket: str, sample_run: Path) -> No
 def test_two_workers_write_the_same_bytes(bucket: str, sample_run: Path) -> None:
     """What one process wrote another finds, whatever it has listed before."""
     llama_corpus(*_arguments(bucket, "--workers", "2"))
-    assert _digests(f"{bucket}/run") == digests(sample_run)
+    assert far_digests(f"{bucket}/run") == digests(sample_run)
 
 
 @pytest.mark.parametrize("bucket", ["s3"], indirect=True)
@@ -74,7 +63,7 @@ def test_a_run_that_is_killed_again_and_again_gets_to_its_end(bucket: str, sampl
         assert process.wait() == -signal.SIGKILL
         assert not storage.exists(f"{bucket}/run/manifest.json")
     llama_corpus(*_arguments(bucket))
-    assert _digests(f"{bucket}/run") == digests(sample_run)
+    assert far_digests(f"{bucket}/run") == digests(sample_run)
     llama_corpus("verify", f"{bucket}/run")
 
 
