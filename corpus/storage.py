@@ -254,8 +254,8 @@ def _named(path: str) -> Iterator[None]:
     except Exception as error:
         raise UserError(
             f"{path} cannot be reached: {type(error).__name__}: {str(error).rstrip('.')}; check the store's "
-            "address (AWS_ENDPOINT_URL …) and credentials, or wait until it is well: finished parts are kept, and "
-            "the same command goes on from there"
+            "address (AWS_ENDPOINT_URL …) and credentials, or wait until it is well: finished parts are "
+            "kept, and the same command goes on from there"
         ) from error
 
 

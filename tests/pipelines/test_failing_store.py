@@ -128,7 +128,7 @@ for i in range(6):
 """
 
 
-@pytest.mark.parametrize("kind", [ERROR_IN_200, RESET])
+@pytest.mark.parametrize("kind", [ERROR_IN_200, LOST])
 def test_an_object_of_several_parts_is_whole_whatever_request_fails(kind: str, bucket: str) -> None:
     store = FailingStore(seed=3, rate=0.3, kinds=(kind,))
     with serve(store) as url:
