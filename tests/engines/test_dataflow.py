@@ -8,7 +8,9 @@ from __future__ import annotations
 import json
 import random
 import re
+import tomllib
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +19,13 @@ import pytest
 from apache_beam.coders.coder_impl import create_InputStream
 from apache_beam.runners.portability.fn_api_runner.execution import GroupingBuffer
 
+import pipelines.engines
 from corpus import recipe
 from corpus.build.job import BuildJob
 from tests.builds import as_toml
 from tests.conftest import new_bucket
 from tests.pipelines.across import call, prose, sample_recipe
+from tests.pipelines.conftest import ROOT
 from tests.pipelines.finished import write_run
 from tests.pipelines.generated import write_crawl
 from tests.tokenizer.conftest import train
@@ -140,6 +144,14 @@ def test_the_graph_of_tokens_and_shards(graph: Callable[..., Graph], small: Path
     found = graph("mix", small / "tokens", "--recipe", small / "recipe.toml")
     assert {step + "Wait" for step in ("Histogram", "Edges", "Draw", "Shards")} <= steps(found)
     check_coders(found)
+
+
+def test_the_container_is_of_the_version_that_sends_the_work() -> None:
+    lines = (Path(pipelines.engines.__path__[0]) / "Dockerfile").read_text().splitlines()
+    assert f"ARG BEAM={version('apache-beam')}" in lines
+    python = next(line.removeprefix("ARG PYTHON=") for line in lines if line.startswith("ARG PYTHON="))
+    about = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert f"Programming Language :: Python :: {python}" in about["classifiers"]
 
 
 def test_a_graph_is_the_same_whenever_it_is_built(graph: Callable[..., Graph]) -> None:
