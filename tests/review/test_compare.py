@@ -285,7 +285,7 @@ def test_a_full_disk_is_said_where_runs_are_sorted(tmp_path: Path, monkeypatch: 
     a = write_decided(tmp_path / "a", [[document(0), document(1)]])
     b = write_decided(tmp_path / "b", [[document(1), document(0)]])
     monkeypatch.setattr("pyarrow.ipc.new_stream", full)
-    with pytest.raises(UserError, match="No space left on device.*TMPDIR"):
+    with pytest.raises(UserError, match=r"No space left on device.*TMPDIR"):
         compare(a, b)
 
 
