@@ -114,8 +114,9 @@ def _predicted(folder: Path, sample: MeasuredRun, run: MeasuredRun, case: Case) 
     (only,) = plan.runs
     exchanged = sum(stage.exchanged for stage in only.stages)
     for stage in only.stages:
-        print(f"  {case.name}: {stage.stage:<10} {stage.cpu_seconds + stage.start_seconds:8.2f} s of cores predicted, "
-              f"{sum(p.cpu for p in run.stage(stage.stage).parts):8.2f} measured")  # fmt: skip
+        seconds = stage.cpu_seconds + stage.start_seconds
+        took = sum(part.cpu for part in run.stage(stage.stage).parts)
+        print(f"  {case.name}, {stage.stage}: {seconds:.2f} core seconds predicted, {took:.2f} measured")
     return Figures(plan.cpu_seconds, plan.wall_seconds, plan.written, exchanged, plan.memory)
 
 

@@ -10,6 +10,7 @@ from corpus.crawl.job import SOURCE, annotator_assets
 from corpus.recipe import Recipe
 from corpus.review.plan.amounts import duplicate_rate
 from corpus.review.plan.measured import MeasuredRun
+from corpus.review.plan.rates import extracted
 
 
 def of_source(run: MeasuredRun, recipe: Recipe, rate: float | None) -> list[str]:
@@ -23,6 +24,11 @@ def of_source(run: MeasuredRun, recipe: Recipe, rate: float | None) -> list[str]
             notes.append(f"[{run.run.source}] of the measured run's recipe is another than the plan's")
         return notes
     notes = _of_annotators(run.recipe, recipe)
+    if extracted(run):
+        notes.append(
+            "the measured run read HTML (WARC): what index takes and writes is that of text taken out of HTML, "
+            "not of WET"
+        )
     measured = duplicate_rate(run)
     notes.append(
         f"{measured:.1%} of the text are duplicates, as measured"

@@ -55,7 +55,7 @@ class Rate:
 def rates(run: MeasuredRun) -> dict[str, Rate]:
     """The rate of each stage of a run, by name."""
     found = {stage.name: fit(stage) for stage in run.stages}
-    if run.run.kind == "crawl-filter" and not _extracted(run):
+    if run.run.kind == "crawl-filter" and not extracted(run):
         found["annotate"] = _annotate(run, found["index"])
     return found
 
@@ -100,7 +100,7 @@ def _annotate(run: MeasuredRun, index: Rate) -> Rate:
     )
 
 
-def _extracted(run: MeasuredRun) -> bool:
+def extracted(run: MeasuredRun) -> bool:
     """Whether the text of any raw file lies extracted (WARC), so that it is not read twice."""
     return any(f.path.startswith("extracted/") for part in run.run.parts("index") for f in part.files)
 

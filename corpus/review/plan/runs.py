@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from corpus.crawl.job import SOURCE
 from corpus.review.plan.amounts import Amounts
 from corpus.review.plan.measured import MeasuredRun, MeasuredStage
-from corpus.review.plan.rates import LEAST_WORK, Rate
+from corpus.review.plan.rates import LEAST_WORK, Rate, extracted
 from corpus.review.plan.schedule import makespan
 
 _MATTERS = 0.01  # share of a plan's core seconds
@@ -178,7 +178,7 @@ def start_seconds(run: MeasuredRun, workers: int) -> tuple[float, float]:
 
 def read_bytes(run: MeasuredRun, raw: float) -> float:
     """Bytes read of the raw files: of WET, whose text is not written in between, twice."""
-    twice = run.run.source == SOURCE and not run.stage("index").written > run.stage("index").exchanged
+    twice = run.run.source == SOURCE and not extracted(run)
     return raw * (2 if twice else 1)
 
 

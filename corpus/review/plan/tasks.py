@@ -52,11 +52,12 @@ def layout(run: MeasuredRun, recipe: Recipe, files: Sequence[InputFile], growth:
         growth: their bytes : the measured run's.
     """
     if run.run.source == SOURCE:
-        return _crawl(recipe, files)
+        return crawl_layout(recipe, files)
     return _build(run, recipe, files, growth)
 
 
-def _crawl(recipe: Recipe, files: Sequence[InputFile]) -> Layout:
+def crawl_layout(recipe: Recipe, files: Sequence[InputFile]) -> Layout:
+    """How a run of the crawl filter over these files will be cut."""
     settings = recipe.commoncrawl
     splits = plan_splits(files, settings.dedup)
     sizes = [float(split.bytes) for split in splits]
