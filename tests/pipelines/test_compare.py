@@ -11,7 +11,9 @@ import orjson
 import pyarrow.parquet as pq
 import pytest
 
+from corpus import storage
 from pipelines.__main__ import main
+from tests.conftest import new_bucket
 from tests.pipelines.conftest import llama_corpus
 from tests.review.decided import document, write_decided
 
@@ -146,6 +148,29 @@ def test_a_run_that_was_cut_off_or_altered_or_is_older(
     stage = bad / "decide/manifest.json"
     stage.write_bytes(stage.read_bytes().replace(b'"version": 1', b'"version": 0'))
     assert "made by an older version (stage decide" in refused(capsys, run, bad)
+
+
+def test_a_run_that_was_stopped_before_it_decided(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run, stopped = write_decided(tmp_path / "run", [[document(0)]]), tmp_path / "stopped"
+    shutil.copytree(run, stopped)
+    manifest = orjson.loads((run / "manifest.json").read_bytes())
+    del manifest["stages"]["decide"]
+    (stopped / "manifest.json").write_bytes(orjson.dumps(manifest))
+    assert "stopped before its documents were decided" in refused(capsys, run, stopped)
+
+
+@pytest.mark.parametrize("scheme", ["s3", "gs"])
+def test_runs_in_an_object_store(
+    scheme: str, request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bucket = new_bucket(scheme, request)
+    a = write_decided(f"{bucket}/a", [[document(0), document(1)]])
+    b = write_decided(f"{bucket}/b", [[document(1, "reference")], [document(0)]])
+    assert main(["compare", a, b, "--json", "--output", f"{bucket}/changed.parquet"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)["runs"]
+    assert [c["documents"] for c in found["changes"]] == [1]
+    with storage.open_read(f"{bucket}/changed.parquet") as f:
+        assert pq.read_table(f)["id"].to_pylist() == [document(1)["id"]]
 
 
 def test_folders_of_runs_are_compared_source_by_source(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -18,6 +18,7 @@ from corpus.recipe import digest
 from corpus.schema import DECISION, DOCUMENT, document_id
 
 Row = dict[str, Any]
+Root = TypeVar("Root", Path, str)
 MEASURED = (
     pa.field("paragraphs_v1", pa.list_(pa.int32())),
     pa.field("lid_v1_score", pa.float64()),
@@ -57,7 +58,7 @@ def document(number: int, reason: str | None = None, text: str | None = "Some te
     }
 
 
-def write_decided(root: Path, files: Sequence[Sequence[Row]], **settings: Any) -> Path:
+def write_decided(root: Root, files: Sequence[Sequence[Row]], **settings: Any) -> Root:
     """Write a run, a part for each list of documents; `settings` replace those of stage decide."""
     pairs = (
         (pa.RecordBatch.from_pylist(list(rows), ANNOTATED), pa.RecordBatch.from_pylist(list(rows), DECISION))
@@ -67,8 +68,8 @@ def write_decided(root: Path, files: Sequence[Sequence[Row]], **settings: Any) -
 
 
 def write_batches(
-    root: Path, files: Iterable[tuple[pa.RecordBatch, pa.RecordBatch]], settings: Mapping[str, Any]
-) -> Path:
+    root: Root, files: Iterable[tuple[pa.RecordBatch, pa.RecordBatch]], settings: Mapping[str, Any]
+) -> Root:
     """Write a run, a part for each batch of `ANNOTATED` and its decisions."""
     done: dict[str, list[parts.Part]] = {"annotate": [], "decide": []}
     counters = {"in": 0, "kept": 0, "rejected": 0}

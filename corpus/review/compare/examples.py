@@ -17,7 +17,7 @@ from corpus.review.compare.rows import ABSENT, KEPT
 from corpus.review.visible import on_one_line
 
 _CHANGES = 12  # of which examples are shown; hundreds of pairs of reasons are possible
-_KEY_CHARACTERS = 120
+_KEY_CHARACTERS = 90
 _WORD_CHARACTERS = 60
 _TEXT = ("text", "text_from", "characters")
 _VALUES = 8  # that differ, of one document
