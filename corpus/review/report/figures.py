@@ -173,6 +173,7 @@ def times(key: str, name: str, rows: Sequence[StageTime]) -> list[Figure]:
                 {"time": "kept"},
                 "worker seconds",
                 "stage",
+                plots.COUNTS if longest.wall_seconds >= 1000 else plots.PLAIN,
             ),
             head,
             numbers,

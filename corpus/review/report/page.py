@@ -19,6 +19,12 @@ from corpus.review.visible import visible
 
 _PLACES = 15
 _BAD = 30
+_KINDS = {
+    "cross-dedup": "Documents with the same text in several runs: lists of those to be left out.",
+    "decontaminate": "Documents that hold what evaluations of models ask.",
+    "tokens": "The kept documents of the sources, encoded by the tokenizer.",
+    "shards": "Tokens drawn from the sources by the mixture's weights, in the files that a trainer reads.",
+}
 _WORDS = ("count", "share", "number", "fixed", "scaled", "seconds", "source")
 
 
@@ -65,7 +71,7 @@ def render(report: Report) -> str:
             tokens={name: counters["tokens"] for name, counters in tokens.items()},
             drawn={name: counters["drawn"] for name, counters in _sources(report, "shards").items()},
             demonstration=any(r.run.manifest.get("demonstration") for r in report.runs),
-            paper_tokens=sum(s.paper_drawn or 0 for s in report.mixture),
+            kinds=_KINDS,
         )
     )
 

@@ -62,7 +62,7 @@ def most_removed(run: OpenedRun) -> Removed:
     splits = [split_from_dict(saved) for saved in run.json("inputs.json")]
     indexed = {part.name: part for part in run.parts("index")}
     decided = {part.annotated.path[-18:-8].lstrip("/"): part for part in decided_parts(run)}
-    found = Removed(splits=len(splits), pages=run.stats["stages"]["annotate"]["in"])
+    found = Removed(splits=len(splits), pages=run.stats["stages"]["annotate"].get("in", 0))
     counts = Frequent(_KEYS)
     texts: dict[str, str] = {}
     for split in tqdm(

@@ -86,8 +86,7 @@ class Rules:
         """What a document was held to: all of it where it was kept, else up to what it failed."""
         found: list[Comparison] = []
         steps = self._crawl_steps(row) if self.source == "commoncrawl" else self._check_steps(row)
-        reached = self._reached(reason)
-        for name, step in steps if reached else ():
+        for name, step in steps if self._reached(reason) else ():
             if name == reason:
                 return [*found, step._replace(verdict="failed")]
             found.append(step)
@@ -135,8 +134,8 @@ class Rules:
             "language",
             Comparison("language", _shown(language), "one of " + ", ".join(settings["languages"]), "passed"),
         )
-        for reason in DUPLICATES.values():
-            if reason in row:
+        for kind, reason in DUPLICATES.items():
+            if (self.block.get("duplicates") or {}).get(kind):
                 yield reason, Comparison(_plain(reason), "", "no copy of another page", "passed")
         yield from self._check_steps(row)
         yield "perplexity", self._perplexity(row, language, decide["buckets"])
