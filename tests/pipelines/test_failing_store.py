@@ -138,7 +138,8 @@ def test_an_object_of_several_parts_is_whole_whatever_request_fails(kind: str, b
     for i in range(6):
         assert storage.read_bytes(f"{bucket}/{i}") == random.Random(i).randbytes(_PART + i)
     fs = fsspec.filesystem("s3", use_listings_cache=False)
-    assert fs.list_multipart_uploads(bucket.removeprefix("s3://")) == []
+    # An upload is begun again when the answer to its beginning is lost: the first stays, unseen.
+    assert kind == LOST or fs.list_multipart_uploads(bucket.removeprefix("s3://")) == []
 
 
 @pytest.mark.parametrize(
