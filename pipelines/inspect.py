@@ -128,7 +128,7 @@ def _search(args: argparse.Namespace, runs: Sequence[OpenedRun], console: Consol
     found = (match for run in fitting for match in search.matches(run, query, _watched))
     chosen, more = (search.sampled if args.random else search.first)(found, args.limit)
     if not chosen:
-        raise NotFoundError(f"no document in {', '.join(run.root for run in runs)} is like that")
+        raise NotFoundError(search.not_found(runs, query))
     rows = search.rows_of(chosen, ["source", "key", "bytes", *columns])
     show_matches(console, chosen, rows, columns, more)
     return 0

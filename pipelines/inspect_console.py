@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 import rich.console
+from rich.cells import cell_len, set_cell_size
 from rich.table import Table
 from rich.text import Text
 
@@ -17,7 +18,9 @@ from corpus.review.inspect.search import Match
 from corpus.review.inspect.shown import on_line
 
 VALUE = 600  # characters of a column's value that are shown
-_WIDE = 120  # columns of a terminal on which whole ids are shown
+_GAP = 2  # columns of a terminal between two cells
+_KEY = 40  # … that a key has at least, beside the other cells of its line
+_SHORT_ID = 12  # digits of an id where there is no room for all
 
 
 class Console:
@@ -80,25 +83,13 @@ def show_matches(
                 {"run": match.run.root, **chosen, "kept": row["kept"], "held_out": row["held_out"]}
             )
         return
+    cells = [[_cell(name, row) for name in names] for row in rows]
     if console.rich is None:
-        console.line("\t".join(names))
-        for row in rows:
-            console.line("\t".join(_cell(name, row) for name in names))
+        for line in [names, *cells]:
+            console.line("\t".join(line))
     else:
-        table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-        for name in names:
-            right = name == "bytes" or name in columns
-            table.add_column(
-                name, justify="right" if right else "left", no_wrap=True, overflow="ellipsis",
-                ratio=1 if name == "key" else None, min_width=8 if name == "key" else None,
-            )  # fmt: skip
-        for row in rows:
-            cells = [_cell(name, row) for name in names]
-            if console.rich.width < _WIDE:
-                cells[0] = cells[0][:12]
-            style = "" if row["kept"] else "dim"
-            table.add_row(*(Text(cell, style=style) for cell in cells))
-        console.rich.print(table)
+        styles = ["bold", *("" if row["kept"] else "dim" for row in rows)]
+        _table(console.rich, [names, *cells], styles)
     if more:
         console.line(f"{len(rows)} shown, there are more: --limit, --random", "dim")
 
@@ -119,9 +110,27 @@ def show_steps(console: Console, id_: str, steps: Iterator[Step]) -> None:
         console.pairs(rows if said else rows[:1])
 
 
+def _table(terminal: rich.console.Console, lines: Sequence[Sequence[str]], styles: Sequence[str]) -> None:
+    """Print lines of cells below each other; the last cell on its own line where there is no room."""
+    widths = [max(map(cell_len, column)) for column in zip(*lines, strict=True)][:-1]
+    if sum(widths) + _GAP * len(widths) > terminal.width:
+        widths[0] = _SHORT_ID
+    beside = sum(widths) + _GAP * len(widths) + _KEY <= terminal.width
+    for number, (cells, style) in enumerate(zip(lines, styles, strict=True)):
+        padded = [set_cell_size(cell, width) for cell, width in zip(cells, widths, strict=False)]
+        line = (" " * _GAP).join([*padded, *(cells[-1:] if beside else ())])
+        _print_cut(terminal, line, style)
+        if not beside and number:
+            _print_cut(terminal, "    " + cells[-1], style)
+
+
+def _print_cut(terminal: rich.console.Console, line: str, style: str) -> None:
+    terminal.print(Text(line, style=style), no_wrap=True, overflow="ellipsis", crop=True)
+
+
 def _cell(name: str, row: dict[str, Any]) -> str:
     if name == "reason":
-        return row["reason"] or ("kept, held out" if row["held_out"] else "kept")
+        return row["reason"] or ("held out" if row["held_out"] else "kept")
     return shown(row.get(name))
 
 

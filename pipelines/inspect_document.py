@@ -73,7 +73,7 @@ def show_document(
         console.line()
         console.line(note, "yellow")
     if raw and not raw.lines:
-        console.section(f"raw record: {raw.what} ({raw.origin})")
+        console.section(f"raw: {raw.what} in {raw.origin}")
         _print_text(console, _raw_lines(raw), min(most or _RAW_LINES, _RAW_LINES))
 
 
@@ -134,7 +134,7 @@ def show_token(console: Console, traced: Traced, input_root: str | None) -> None
     if note:
         console.line(note, "yellow")
     if raw:
-        console.section(f"raw record: {raw.what} ({raw.origin})")
+        console.section(f"raw: {raw.what} in {raw.origin}")
         _print_text(console, _raw_lines(raw), _TOKEN_LINES, "")
 
 
@@ -173,9 +173,10 @@ def _print_text(console: Console, lines: Sequence[Paragraph], most: int, hint: s
         if 0 < most < len(lines) and len(group) > 2 * _CONTEXT:
             left_out = f"⋮ {len(group) - 2 * _CONTEXT:,} more lines{' removed' if why else ''}"
             of_group[_CONTEXT:-_CONTEXT] = [[(" ", ""), (left_out, "dim")]]
-        rows += of_group
         if why:
-            rows.append([(" ", ""), (f"↑ {why}", "dim italic")])
+            end = len(of_group) - _blank_at_end(group)
+            of_group.insert(end, [(" ", ""), (f"↑ {why}", "dim italic")])
+        rows += of_group
     cut = rows[:most] if most > 0 else rows
     if console.rich:
         console.pairs(cut)
@@ -184,6 +185,12 @@ def _print_text(console: Console, lines: Sequence[Paragraph], most: int, hint: s
             console.line(" ".join(text for text, _ in row))
     if 0 < most < len(lines):
         console.line(f"of {len(lines):,} lines{hint}", "dim")
+
+
+def _blank_at_end(lines: Sequence[Paragraph]) -> int:
+    """How many lines at the end are blank, of those that are always shown."""
+    last = next((i for i, line in enumerate(lines[::-1]) if line.text.strip()), 0)
+    return min(last, _CONTEXT)
 
 
 def _groups(lines: Sequence[Paragraph]) -> Iterator[tuple[str | None, list[Paragraph]]]:

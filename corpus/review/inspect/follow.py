@@ -16,6 +16,7 @@ from corpus.errors import CorruptPartError
 from corpus.exchange import open_parquet
 from corpus.parts import PartFile
 from corpus.review.inspect.measures import stands_for
+from corpus.review.inspect.page import scope_of
 from corpus.review.inspect.raw_file import RawFileError, input_of, present, split_of
 from corpus.review.inspect.search import Match
 from corpus.review.runs import OpenedRun, decided_parts
@@ -112,13 +113,12 @@ def _before_annotation(match: Match, row: dict[str, Any], name: str, number: int
         facts["text kept in"] = kept.path
     yield Step("index", f"{run.root}/{run_path(name, 'paragraphs')}", None, facts)
     total, left = row["paragraphs_v1_total"], len(row["paragraphs_v1"] or ())
-    answers = [
-        f.path for part in run.parts("dedup") for f in part.files if f.path.startswith("dedup/paragraphs-")
-    ]
-    facts = {"paragraphs": total, "removed": total - left}
-    yield Step(
-        "dedup", f"{run.root}/{answers[0]}" if len(answers) == 1 else f"{run.root}/dedup/", None, facts
-    )
+    _, scope = scope_of(match)
+    # Of earlier runs' keys there may be more buckets than the scope's own splits ask for.
+    answers = [part for part in run.parts("dedup") if part.name.startswith(f"{scope.kind}-{scope.name}-")]
+    path = answers[0].files[0].path if len(answers) == 1 else f"dedup/{scope.kind}-{scope.name}-*"
+    facts = {"scope": scope.name, "splits": len(scope.splits), "paragraphs": total, "removed": total - left}
+    yield Step("dedup", f"{run.root}/{path}", None, facts)
 
 
 def _group(run: OpenedRun, match: Match) -> int:

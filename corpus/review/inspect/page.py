@@ -56,11 +56,9 @@ def original(match: Match, row: dict[str, Any], input_root: str | None) -> Origi
         RawFileError: its raw file is not there any more, or is not the same.
         CorruptPartError: a file of the run is not what its record says.
     """
-    splits = [split_from_dict(saved) for saved in match.run.json("inputs.json")]
-    name = match.part.annotated.path.rsplit("/", 1)[1].removesuffix(".parquet")
-    split = next(s for s in splits if s.name == name)
-    text, origin = _page(match.run, split, row, input_root)
     job = _job(match.run)
+    split, scope = scope_of(match)
+    text, origin = _page(match.run, split, row, input_root)
     lines = scan(pa.array([text]), job.settings.min_chars, job.settings.dedup.hash)
     kept = set(row["paragraphs_v1"] or ())
     every = text.split("\n")
@@ -69,7 +67,6 @@ def original(match: Match, row: dict[str, Any], input_root: str | None) -> Origi
         raise RawFileError(
             f"{origin} is not the page that this document was made of: the raw file was changed"
         )
-    scope = _scope(job, splits, split)
     counted = _counts(match.run, scope, lines, kept)
     paragraphs = []
     for ordinal, line in enumerate(every):
@@ -78,6 +75,15 @@ def original(match: Match, row: dict[str, Any], input_root: str | None) -> Origi
             why = _why(lines, known.get(ordinal), job, scope, counted)
         paragraphs.append(Paragraph(line, why))
     return Original(origin, paragraphs)
+
+
+def scope_of(match: Match) -> tuple[Split, Scope]:
+    """The split that a page is in, and the scope in which its paragraphs were compared."""
+    splits = [split_from_dict(saved) for saved in match.run.json("inputs.json")]
+    name = match.part.annotated.path.rsplit("/", 1)[1].removesuffix(".parquet")
+    split = next(s for s in splits if s.name == name)
+    found = scopes(_job(match.run).settings, splits)
+    return split, next(s for s in found if s.kind == "paragraphs" and split.ordinal in s.splits)
 
 
 def read_record(file: InputFile, offset: int, url: str | None, limits: Limits) -> Record:
@@ -138,12 +144,6 @@ def _url(record: Record) -> str | None:
 def _job(run: OpenedRun) -> CrawlJob:
     path = storage.join(run.root, "recipe.json")
     return CrawlJob(run.root, recipe.from_dict(run.json("recipe.json"), path), {})
-
-
-def _scope(job: CrawlJob, splits: list[Split], split: Split) -> Scope:
-    return next(
-        s for s in scopes(job.settings, splits) if s.kind == "paragraphs" and split.ordinal in s.splits
-    )
 
 
 def _same(row: dict[str, Any], lines: list[str], kept: set[int]) -> bool:

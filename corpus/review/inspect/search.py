@@ -122,7 +122,7 @@ def find(runs: Sequence[OpenedRun], query: Query, watch: Watch = unwatched) -> l
     found = [match for run in runs for match in matches(run, query, watch)]
     ids = sorted({match.id for match in found})
     if not ids:
-        raise NotFoundError(_unknown(runs, query))
+        raise NotFoundError(not_found(runs, query))
     if len(ids) > 1:
         shown = ", ".join(ids[:_SHOWN_IDS]) + (" …" if len(ids) > _SHOWN_IDS else "")
         raise UserError(
@@ -240,12 +240,13 @@ def _batches(
         start = end
 
 
-def _unknown(runs: Sequence[OpenedRun], query: Query) -> str:
-    """What to say of an id that is not there."""
-    more = " and that is like that" if query != Query(id=query.id) else ""
+def not_found(runs: Sequence[OpenedRun], query: Query) -> str:
+    """What to say where nothing fulfils a query."""
+    by_id = f" with an id that begins with {query.id}" if query.id else ""
+    more = " fulfils all that was asked for" if query != Query(id=query.id) else ""
     roots = ", ".join(run.root for run in runs)
-    message = f"no document with an id that begins with {query.id}{more} in {roots}"
-    left_out = sum(run.stats["stages"].get("annotate", {}).get("rejected", 0) for run in runs)
+    message = f"no document{by_id}{more} in {roots}"
+    left_out = sum(run.stats.get("stages", {}).get("annotate", {}).get("rejected", 0) for run in runs)
     if left_out:
         message += (
             f'; {left_out:,} pages that no threshold can bring back were left out (export.rejected = "none")'
