@@ -70,7 +70,7 @@ def _stages(run: RunPlan) -> Table:
     )  # fmt: skip
     table.add_column("measured", overflow="fold")
     table.add_column("grows with", overflow="fold")
-    table.add_row("(start)", "", hours(run.start_seconds))
+    table.add_row("(start, end)", "", hours(run.start_seconds))
     for s in run.stages:
         drivers = ", ".join(
             f"{quantity(amount)} {_DRIVERS.get(name, name)} at {rate(per_unit, name)}"

@@ -26,8 +26,8 @@ def of_source(run: MeasuredRun, recipe: Recipe, rate: float | None) -> list[str]
     notes = _of_annotators(run.recipe, recipe)
     if extracted(run):
         notes.append(
-            "the measured run read HTML (WARC): what index takes and writes is that of text taken out of HTML, "
-            "not of WET"
+            "the measured run read HTML (WARC): what index takes and writes is that of text taken out of "
+            "HTML, not of WET"
         )
     measured = duplicate_rate(run)
     notes.append(

@@ -17,7 +17,7 @@ from corpus.inputs import Split, split_from_dict
 from corpus.manifests import sum_counters
 from corpus.parts import Part
 from corpus.recipe import Recipe
-from corpus.review.runs import OpenedRun
+from corpus.review.runs import DECIDED, OpenedRun
 
 # What a stage's work grows with: a counter of its own parts. Of a stage that is not here the raw bytes of
 # the whole run, shared evenly by its parts.
@@ -141,7 +141,7 @@ def measure(run: OpenedRun) -> MeasuredRun:
                 f"{run.root} was made by an older version, whose records (of stage {stage}) do not say which "
                 "process made a part: run its command again, into another --output"
             )
-    saved = run.json("recipe.json")
+    saved = run.json("recipe.json") if run.kind in DECIDED else None
     made_by = recipe.from_dict(saved, f"{run.root}/recipe.json") if saved else None
     raw = sum(part.counters.get(RAW, 0) for part, _ in records[run.stages[0]])
     units: dict[str, dict[str, float]] = {}
