@@ -120,8 +120,8 @@ def _print(matched: Matched, found: list[dict[str, Any]]) -> None:
 
 
 _WHY = {
-    "only_a": "only RUN_A has this source",
-    "only_b": "only RUN_B has this source",
+    "only_a": "RUN_A alone has such a run",
+    "only_b": "RUN_B alone has such a run",
     "left_out": "runs of this kind are not compared",
 }
 

@@ -188,7 +188,7 @@ def test_folders_of_runs_are_compared_source_by_source(
     assert tokens["sources"][0]["bytes_per_token"] == [2.0, 4.0]
     assert found["only_b"] == [str(tmp_path / "b" / "shards")]
     assert main(["compare", str(tmp_path / "a"), str(tmp_path / "b")]) == 0
-    assert "only RUN_B has this source" in capsys.readouterr().out
+    assert "RUN_B alone has such a run" in capsys.readouterr().out
     shutil.copytree(tmp_path / "a/crawl", tmp_path / "a/crawl-2")
     assert "two runs of crawl-filter commoncrawl (crawl, crawl-2)" in refused(
         capsys, tmp_path / "a", tmp_path / "b"

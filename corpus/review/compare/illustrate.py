@@ -14,6 +14,7 @@ from corpus.review.compare.texts import Place, read_texts
 from corpus.review.runs import OpenedRun
 from corpus.review.thresholds import Thresholds
 
+_CHANGES = 100  # that have examples; of languages there may be thousands
 _CHARACTERS = 300  # of a text that are shown
 _COMPARED_CHARACTERS = 65_536  # of two texts, to show where they differ
 _CONTEXT_CHARACTERS = 60  # before that
@@ -38,21 +39,22 @@ def illustrate(
         values: columns that were compared.
     """
     thresholds = [Thresholds(run) for run in runs]
+    rank = {change: at for at, change in enumerate(numbers)}
+    order = sorted(found, key=lambda change: (KINDS.index(change.kind), rank[change]))
+    shown = {change: found[change] for change in order[:_CHANGES]}
     texts = [
         read_texts(
             run,
-            [_place(row, side) for rows in found.values() for row in rows if _is_in(row, side)],
+            [_place(row, side) for rows in shown.values() for row in rows if _is_in(row, side)],
             _COMPARED_CHARACTERS,
         )
         for run, side in zip(runs, "ab", strict=True)
     ]
-    listed = list(numbers)
-    order = sorted(found, key=lambda change: (KINDS.index(change.kind), listed.index(change)))
     return [
         {
             **change._asdict(),
             "documents": numbers[change],
-            "examples": [_example(change, row, thresholds, texts, values) for row in found[change]],
+            "examples": [_example(change, row, thresholds, texts, values) for row in shown.get(change, ())],
         }
         for change in order
     ]
