@@ -91,7 +91,7 @@ def show_matches(
         styles = ["bold", *("" if row["kept"] else "dim" for row in rows)]
         _table(console.rich, [names, *cells], styles)
     if more:
-        console.line(f"{len(rows)} shown, there are more: --limit, --random", "dim")
+        print(f"{len(rows)} shown, there are more: --limit, --random", file=sys.stderr)
 
 
 def show_steps(console: Console, id_: str, steps: Iterator[Step]) -> None:
