@@ -1,4 +1,4 @@
-"""Whole runs of the crawl filter, of pages that a test makes up: decided by the real rules, accounts right."""
+"""Whole runs of the crawl filter, of pages that a test makes up: decided by the real rules."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 import pytest
 
-from corpus import recipe
+from corpus import recipe, storage
 from corpus.accounts import write_json
 from corpus.kernels.ccnet_text import normalize_for_dedup
 from corpus.recipe import digest
@@ -26,6 +26,7 @@ from corpus.tally import Tally
 from pipelines.__main__ import main
 from pipelines.verify import find_problems
 from tests.builds import sample_of
+from tests.conftest import new_bucket
 from tests.pipelines.conftest import llama_corpus
 from tests.review.conftest import HOSTILE
 from tests.review.crawls import page, write_crawl
@@ -91,6 +92,19 @@ def test_a_rule_that_nobody_has_described_is_shown_by_its_name() -> None:
     assert rules.says("another_one") == "another one"
 
 
+def test_of_a_least_and_a_most_of_one_reason_the_one_that_failed_is_named() -> None:
+    checks: list[dict[str, Any]] = [
+        {"column": "c4_v1_words", "reason": "words", "sign": -1, "limit": 50.0, "strict": False},
+        {"column": "c4_v1_words", "reason": "words", "sign": 1, "limit": 1000.0, "strict": False},
+    ]
+    rules = Rules("c4", {"checks": checks}, {})
+    assert rules.says("words") == "words (asked for: words at least 50, words at most 1,000)"
+    assert [tuple(c) for c in rules.comparisons({"c4_v1_words": 2000}, "words")] == [
+        ("words", "2,000", "at least 50", "passed"),
+        ("words", "2,000", "at most 1,000", "failed"),
+    ]
+
+
 def test_the_paper_s_table_as_in_its_own_numbers(runs_folder: Path) -> None:
     rows = {row.source: row for row in compare_with_paper(open_runs([str(runs_folder)]))}
     assert sum(row.paper_share or 0 for row in rows.values()) == pytest.approx(1)
@@ -114,6 +128,17 @@ def test_a_report_leaves_the_run_as_it_was_written(tmp_path: Path, capsys: Any) 
     assert find_problems(str(run)) == []
     assert main(["report", str(run), "--output", str(run / "report")]) == 2
     assert "lies in the run" in capsys.readouterr().err
+
+
+def test_a_run_in_an_object_store(tmp_path: Path, request: pytest.FixtureRequest, capsys: Any) -> None:
+    bucket = new_bucket("s3", request)
+    local = write_crawl(tmp_path / "run", [[page(0), page(1, language="it")]])
+    for file in local.rglob("*"):
+        if file.is_file():
+            storage.write_bytes(f"{bucket}/run/{file.relative_to(local)}", file.read_bytes())
+    assert main(["report", f"{bucket}/run", "--output", f"{bucket}/report"]) == 0
+    shown = storage.read_bytes(f"{bucket}/report/index.html").decode()
+    assert _TIMES.sub("", shown) == _TIMES.sub("", report(local, capsys))
 
 
 def test_a_run_without_a_page(tmp_path: Path, capsys: Any) -> None:

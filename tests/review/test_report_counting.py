@@ -1,4 +1,4 @@
-"""What a report counts in bounded memory: right whatever the batches, and else by how much it may be wrong."""
+"""What a report counts in bounded memory: right whatever the batches, and how wrong it may be else."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ def funnel(key: str, report: RunReport) -> list[Figure]:
     rows = [("records", 0, total, "records")]
     rows += [(s.name, s.left, s.left + s.removed, _colour(s.name)) for s in report.steps]
     rows += [("kept", 0, kept, "kept")]
-    numbers = [["records", "all that could be documents", words.count(total), "", words.count(total)]]
+    numbers = [["records", "all that could be documents", "", "", words.count(total)]]
     numbers += [
         [s.name, s.says, words.count(s.removed), words.share(s.share), words.count(s.left)]
         for s in report.steps

@@ -49,6 +49,7 @@ class Section:
     plots: list[figures.Figure]
     times: list[figures.Figure]
     groups: list[Group]
+    unread: list[str]
     places: str
     kept_places: list[tuple[str, int, int]]
     rejected_places: list[tuple[str, int, int]]
@@ -111,7 +112,7 @@ def _sources(report: Report, kind: str) -> dict[str, Any]:
 def _section(number: int, report: RunReport) -> Section:
     run, counted = report.run, report.documents
     key = f"run-{number}"
-    name = words.source(run.source) if run.source else run.kind
+    name = words.source(run.source) if run.source else run.kind.capitalize()
     places = "repositories" if run.source == "github" else "host names"
     kept = counted.kept_places.counts if counted else {}
     rejected = counted.rejected_places.counts if counted else {}
@@ -125,6 +126,7 @@ def _section(number: int, report: RunReport) -> Section:
         plots=figures.documents(key, report),
         times=figures.times(key, name, report.times),
         groups=_groups(report),
+        unread=[s.name for s in report.steps if s.name not in ("bad", "merged", *report.examples)],
         places=places,
         kept_places=[(visible(n, lines=False), k, rejected.get(n, 0)) for n, k in most_kept],
         rejected_places=[(visible(n, lines=False), kept.get(n, 0), k) for n, k in most_rejected],

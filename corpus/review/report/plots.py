@@ -47,7 +47,7 @@ def bars(
     for label, values in rows:
         start = 0.0
         for series in order:
-            end = start + values.get(series, 0)
+            end = round(start + values.get(series, 0), 9)  # shares add up to no more than one
             data.append({"label": label, "series": series, "start": start, "end": end})
             start = end
     chart = (

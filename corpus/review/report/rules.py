@@ -54,9 +54,9 @@ class Rules:
         return f"{words} (asked for: {asked})" if asked else words
 
     def _asked(self, reason: str) -> str:
-        check = next((c for c in self.checks if c["reason"] == reason), None)
-        if check:
-            return f"{_plain(check['column'])} {_limit(check)}"
+        checks = [check for check in self.checks if check["reason"] == reason]
+        if checks:
+            return ", ".join(f"{_plain(check['column'])} {_limit(check)}" for check in checks)
         if self.source == "commoncrawl" and self.settings:
             decide = self.settings["decide"]
             asked = {
@@ -86,8 +86,10 @@ class Rules:
         """What a document was held to: all of it where it was kept, else up to what it failed."""
         found: list[Comparison] = []
         steps = self._crawl_steps(row) if self.source == "commoncrawl" else self._check_steps(row)
+        checked = {check["reason"] for check in self.checks}
         for name, step in steps if self._reached(reason) else ():
-            if name == reason:
+            # A reason may stand for a least and a most: the document failed one of them.
+            if name == reason and (name not in checked or step.verdict == "failed"):
                 return [*found, step._replace(verdict="failed")]
             found.append(step)
         if reason is None:
@@ -118,8 +120,8 @@ class Rules:
     def _check_steps(self, row: Mapping[str, Any]) -> Iterator[tuple[str, Comparison]]:
         for check in self.checks:
             value = row.get(check["column"])
-            measured = "passed" if value is not None else "not measured"
-            yield check["reason"], Comparison(_plain(check["column"]), _shown(value), _limit(check), measured)
+            measure, limit = _plain(check["column"]), _limit(check)
+            yield check["reason"], Comparison(measure, _shown(value), limit, _verdict(check, value))
 
     def _crawl_steps(self, row: Mapping[str, Any]) -> Iterator[tuple[str, Comparison]]:
         settings, decide = self.settings, self.settings["decide"]
@@ -176,6 +178,13 @@ def rules_of(run: OpenedRun) -> Rules:
     block = (run.json("recipe.json") or {}).get(run.source) or {}
     settings = run.settings("decide") if "decide" in run.stages else {}
     return Rules(run.source, settings, block)
+
+
+def _verdict(check: Mapping[str, Any], value: float | None) -> str:
+    if value is None:
+        return "not measured"
+    beyond = check["sign"] * (value - check["limit"])
+    return "failed" if beyond > 0 or (check["strict"] and beyond == 0) else "passed"
 
 
 def _plain(column: str) -> str:

@@ -30,7 +30,7 @@ def number(value: float | None) -> str:
     """A measured value in four digits."""
     if value is None:
         return NONE
-    return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
+    return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:,.4g}"
 
 
 def fixed(value: float | None) -> str:
