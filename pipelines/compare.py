@@ -98,7 +98,11 @@ def _sink(path: str | None) -> Iterator[Callable[[pa.RecordBatch], None] | None]
     if path is None:
         yield None
         return
-    with storage.write(path) as f:
+    with contextlib.ExitStack() as stack:
+        try:
+            f = stack.enter_context(storage.write(path))
+        except OSError as error:
+            raise UserError(f"--output {path} cannot be written: {error}") from error
         sink = ParquetSink(f, CHANGED)
         try:
             yield sink.write

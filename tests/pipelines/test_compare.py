@@ -124,6 +124,9 @@ def test_what_cannot_be_compared(
     assert "nothing to compare" in refused(capsys, run, other)
     assert "unknown option: --runner" in refused(capsys, run, run, "--runner", "spark")
     assert "ends in .parquet" in refused(capsys, run, run, "--output", tmp_path / "x.csv")
+    blocked = tmp_path / "file"
+    blocked.touch()
+    assert "cannot be written" in refused(capsys, run, run, "--output", blocked / "x.parquet")
     with pytest.raises(SystemExit):
         main(["compare", str(run), str(run), "--examples", "-1"])
 
