@@ -20,14 +20,21 @@ _TABLE = ROOT / "build" / "digests.txt"
 
 
 @pytest.fixture(scope="session")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkCluster]:
-    """A master and two workers; a test that ends one starts it again."""
+def session_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkCluster]:
+    """A master and two workers, for all tests."""
     with (
         pytest.MonkeyPatch.context() as patch,
         SparkCluster.start(tmp_path_factory.mktemp("spark")) as started,
     ):
         patch.setenv("SPARK_LOCAL_IP", "127.0.0.1")  # of the driver, which the executors call
         yield started
+
+
+@pytest.fixture
+def cluster(session_cluster: SparkCluster) -> Iterator[SparkCluster]:
+    """The cluster; what a test kills is started again after it."""
+    yield session_cluster
+    session_cluster.repair()
 
 
 @pytest.fixture(scope="session")

@@ -38,6 +38,7 @@ class SparkCluster:
 
     Attributes:
         folder: where everything is written.
+        workers: how many Spark workers it has.
         master: its address.
         page: the address of its page.
         pool: the address of the pool of Python workers.
@@ -45,6 +46,7 @@ class SparkCluster:
     """
 
     folder: Path
+    workers: int
     master: str = ""
     page: str = ""
     pool: str = ""
@@ -54,13 +56,10 @@ class SparkCluster:
     @contextlib.contextmanager
     def start(cls, folder: Path, workers: int = WORKERS) -> Iterator[SparkCluster]:
         """Start a cluster below a folder, and stop it in the end."""
-        cluster = cls(folder)
+        cluster = cls(folder, workers)
         try:
             cluster._start_master()
-            for number in range(1, workers + 1):
-                cluster.start_worker(number)
-            cluster.wait_for_workers(workers)
-            cluster.start_pool()
+            cluster.repair()
             yield cluster
         finally:
             for name in list(cluster.processes):
@@ -83,20 +82,23 @@ class SparkCluster:
         spark = ["deploy.worker.Worker", *args, "--work-dir", str(work), self.master]
         self._start(f"worker{number}", _spark(spark), SPARK_LOCAL_DIRS=str(work))
 
-    def start_pool(self, python: str = sys.executable, port: int = 0) -> None:
-        """Start the pool: at a port, or at any."""
-        port = port or free_port()
+    def start_pool(self, python: str = sys.executable) -> None:
+        """Start the pool, at the address that it had before."""
+        port = int(self.pool.split(":")[1]) if self.pool else free_port()
         # The pool calls whatever Python is first in the path.
         path = f"{Path(python).parent}{os.pathsep}{os.environ['PATH']}"
         self._start("pool", [python, "-m", _POOL, f"--service_port={port}"], PATH=path)
         self.pool = f"localhost:{port}"
         self._wait("pool", lambda: _listens(port))
 
-    def restart_pool(self) -> None:
-        """Kill the pool, if it is there, and start it at the same address."""
-        if "pool" in self.processes:
-            self.kill("pool")
-        self.start_pool(port=int(self.pool.split(":")[1]))
+    def repair(self) -> None:
+        """Start again what was killed."""
+        for number in range(1, self.workers + 1):
+            if f"worker{number}" not in self.processes:
+                self.start_worker(number)
+        self.wait_for_workers(self.workers)
+        if "pool" not in self.processes:
+            self.start_pool()
 
     def kill(self, name: str) -> None:
         """Kill a process and all that it has started (kill -9)."""
