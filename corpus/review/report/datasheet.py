@@ -53,6 +53,7 @@ def write(report: Report) -> str:
 def _source(report: RunReport) -> dict[str, Any]:
     """What the card says of one source."""
     run, counted = report.run, report.documents
+    held_to = report.rules.settings if report.rules else {}
     recipe = run.json("recipe.json") or {}
     assets, models = recipe.get("assets", {}), run.manifest.get("models", {})
     block = recipe.get(run.source) or {}
@@ -69,7 +70,7 @@ def _source(report: RunReport) -> dict[str, Any]:
         "licences": [(cell(n), k) for n, k in counted.licences.most(_LICENCES)] if counted else [],
         "unlicensed": counted.kept - sum(counted.licences.counts.values()) if counted else None,
         "steps": report.steps,
-        "settings": _flat(block),
+        "settings": _flat(block) + _flat({"cutoffs": held_to.get("cutoffs", {})}),
         "build": _flat(recipe.get("build", {})) if run.kind == "build" else [],
         "models": [
             (n, assets.get(n, {}).get("licence", ""), assets.get(n, {}).get("url", ""), models[n])

@@ -6,6 +6,7 @@ and of the counts, whatever the run's size.
 
 from __future__ import annotations
 
+import posixpath
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,7 +16,7 @@ from tqdm import tqdm
 
 from corpus.decide import floats
 from corpus.review.report.counting import Chosen, Frequent, Histogram, log_edges
-from corpus.review.runs import OpenedRun, decided_parts, read_decided
+from corpus.review.runs import DecidedPart, OpenedRun, decided_parts, read_decided
 
 EXAMPLES = 10  # of a rule
 _NAMES = 50_000  # hosts, licences that are counted exactly
@@ -88,6 +89,11 @@ def gather(run: OpenedRun, languages: list[str]) -> Documents:
             _add(found, batch, decisions, number, row)
             row += batch.num_rows
     return found
+
+
+def part_name(part: DecidedPart) -> str:
+    """Name of the part, and of its split, that a pair of files is of."""
+    return posixpath.basename(part.annotated.path).removesuffix(".parquet")
 
 
 def _add(found: Documents, batch: pa.RecordBatch, decisions: pa.RecordBatch, part: int, row: int) -> None:

@@ -21,6 +21,7 @@ from corpus import storage
 from corpus.build import verdicts
 from corpus.parts import PartFile
 from corpus.review.report.counting import Chosen
+from corpus.review.report.documents import part_name
 from corpus.review.report.rules import Comparison, Rules
 from corpus.review.runs import OpenedRun, decided_parts
 from corpus.review.visible import visible
@@ -97,8 +98,8 @@ def _read_rows(run: OpenedRun, file: PartFile, rows: list[int]) -> Iterator[tupl
 def _winners(run: OpenedRun, wanted: dict[int, dict[int, Any]]) -> dict[tuple[int, int], str]:
     """Of chosen rows that are copies the document that stays, by number of the part and of the row."""
     files = [f for stage in run.stages for part in run.parts(stage) for f in part.files]
-    places = [(int(p.annotated.path[-13:-8]), n) for n, p in enumerate(decided_parts(run))]
-    numbers = {split: number for split, number in places if number in wanted}
+    names = [part_name(part) for part in decided_parts(run)]
+    numbers = {int(name.removeprefix("part-")): n for n, name in enumerate(names) if n in wanted}
     found: dict[tuple[int, int], str] = {}
     for file in files:
         if not file.path.endswith(verdicts.ENDING):

@@ -33,9 +33,7 @@ class Figure:
 
 def fates(report: Report) -> list[Figure]:
     """What became of the records of each source, in shares."""
-    found = [
-        (words.source(r.run.source), r.run.counters) for r in report.runs if r.rules and r.run.counters["in"]
-    ]
+    found = [(r.title, r.run.counters) for r in report.runs if r.rules and r.run.counters["in"]]
     if not found:
         return []
     shares = [(name, {fate: c[fate] / c["in"] for fate in _FATES}) for name, c in found]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from corpus.review.report import bad, documents, examples, funnel, mixture, removed, rules, stages
+from corpus.review.report import bad, documents, examples, funnel, mixture, removed, rules, stages, words
 from corpus.review.runs import DECIDED, OpenedRun
 
 
@@ -34,6 +34,12 @@ class RunReport:
     documents: documents.Documents | None = None
     examples: dict[str | None, list[examples.Example]] = field(default_factory=dict)
     removed: removed.Removed | None = None
+
+    @property
+    def title(self) -> str:
+        """Its source or kind, and the name of its folder where that says more."""
+        name = words.source(self.run.source) if self.run.source else self.run.kind.capitalize()
+        return name if self.run.name in (self.run.source, self.run.kind) else f"{name} ({self.run.name})"
 
 
 @dataclass(frozen=True)

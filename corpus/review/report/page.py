@@ -6,6 +6,7 @@ In: a `Report`. Out: the page. Equal runs give equal bytes, but for what their s
 from __future__ import annotations
 
 import functools
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -104,15 +105,15 @@ def _drawing(figure: figures.Figure) -> Markup:
 
 
 def _sources(report: Report, kind: str) -> dict[str, Any]:
-    """What the last run of a kind says of each source."""
+    """What the last run of a kind says of each source that one run here has to itself."""
     found = [r.run.stats.get("sources", {}) for r in report.runs if r.run.kind == kind]
-    return found[-1] if found else {}
+    runs = Counter(r.run.source for r in report.runs if r.rules)
+    return {name: said for name, said in (found[-1] if found else {}).items() if runs[name] == 1}
 
 
 def _section(number: int, report: RunReport) -> Section:
     run, counted = report.run, report.documents
     key = f"run-{number}"
-    name = words.source(run.source) if run.source else run.kind.capitalize()
     places = "repositories" if run.source == "github" else "host names"
     kept = counted.kept_places.counts if counted else {}
     rejected = counted.rejected_places.counts if counted else {}
@@ -120,11 +121,11 @@ def _section(number: int, report: RunReport) -> Section:
     most_rejected = counted.rejected_places.most(_PLACES) if counted else []
     return Section(
         key=key,
-        title=name if run.name in (run.source, run.kind) else f"{name} ({run.name})",
+        title=report.title,
         report=report,
         funnel=figures.funnel(key, report) if report.rules else [],
         plots=figures.documents(key, report),
-        times=figures.times(key, name, report.times),
+        times=figures.times(key, report.title, report.times),
         groups=_groups(report),
         unread=[s.name for s in report.steps if s.name not in ("bad", "merged", *report.examples)],
         places=places,

@@ -23,6 +23,7 @@ from corpus.inputs import Split, split_from_dict
 from corpus.kernels.lines import Lines, scan
 from corpus.parts import Part
 from corpus.review.report.counting import Frequent
+from corpus.review.report.documents import part_name
 from corpus.review.runs import DecidedPart, OpenedRun, decided_parts, read_decided
 from corpus.review.visible import visible
 from corpus.tally import Tally
@@ -61,7 +62,7 @@ def most_removed(run: OpenedRun) -> Removed:
     job = CrawlJob(run.root, recipe.from_dict(run.json("recipe.json"), "recipe.json"), run.manifest["models"])
     splits = [split_from_dict(saved) for saved in run.json("inputs.json")]
     indexed = {part.name: part for part in run.parts("index")}
-    decided = {part.annotated.path[-18:-8].lstrip("/"): part for part in decided_parts(run)}
+    decided = {part_name(part): part for part in decided_parts(run)}
     found = Removed(splits=len(splits), pages=run.stats["stages"]["annotate"].get("in", 0))
     counts = Frequent(_KEYS)
     texts: dict[str, str] = {}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from corpus.review.visible import visible
+
 SOURCES = {
     "commoncrawl": "CommonCrawl",
     "c4": "C4",
@@ -61,7 +63,7 @@ def seconds(value: float) -> str:
 
 def language(code: str) -> str:
     """A language by its code; none where there is none."""
-    return code or "none given"
+    return visible(code, lines=False) or "none given"
 
 
 def source(name: str) -> str:
