@@ -16,6 +16,7 @@ from rich.text import Text
 from corpus.review.inspect.follow import Step
 from corpus.review.inspect.search import Match
 from corpus.review.inspect.shown import on_line
+from corpus.review.visible import visible
 
 VALUE = 600  # characters of a column's value that are shown
 _GAP = 2  # columns of a terminal between two cells
@@ -50,7 +51,7 @@ class Console:
     def section(self, title: str) -> None:
         """Print a heading."""
         self.line()
-        self.line(title, "bold underline")
+        self.line(visible(title, lines=False), "bold underline")
 
     def pairs(self, pairs: Iterable[Sequence[tuple[str, str]]]) -> None:
         """Print rows of cells (text, style): on a terminal in columns, the last one folded."""
@@ -101,11 +102,23 @@ def show_steps(console: Console, id_: str, steps: Iterator[Step]) -> None:
             console.object({"id": id_, **asdict(step)})
             continue
         facts = {k: v for k, v in step.facts.items() if v is not None}
-        said = " · ".join(v if k == "note" else f"{k} {shown(v)}" for k, v in facts.items())
+        said = " · ".join(
+            visible(v, lines=False) if k == "note" else f"{k} {shown(v)}" for k, v in facts.items()
+        )
         if console.rich is None:
-            console.line("\t".join((step.stage, step.file, "" if step.row is None else str(step.row), said)))
+            console.line(
+                "\t".join(
+                    (
+                        step.stage,
+                        visible(step.file, lines=False),
+                        "" if step.row is None else str(step.row),
+                        said,
+                    )
+                )
+            )
             continue
-        place = step.file if step.row is None else f"{step.file}, row {step.row:,}"
+        file = visible(step.file, lines=False)
+        place = file if step.row is None else f"{file}, row {step.row:,}"
         rows = [[(f"{step.stage:<10}", "bold"), (place, "")], [("", ""), (said, "dim")]]
         console.pairs(rows if said else rows[:1])
 

@@ -15,6 +15,7 @@ from corpus.review.inspect.raw_file import RawFileError
 from corpus.review.inspect.raw_record import RawRecord, raw_record
 from corpus.review.inspect.search import Match
 from corpus.review.inspect.shown import on_line
+from corpus.review.visible import visible
 from pipelines.inspect_console import VALUE, Console, shown
 from pipelines.inspect_shards import Traced
 
@@ -25,6 +26,9 @@ _CONTEXT = 6  # lines at either end of a long group of lines, of a text that is 
 _HINT = ": --lines 0 shows all"
 # What is removed from the raw text of sources whose documents are its other lines.
 _REMOVED = {"github": "header", "books": "boilerplate"}
+_OTHER_LINES = (
+    "the document has lines that are not there: they were changed when it was read, or the raw file was since"
+)
 _MARKS = {True: ("✓", "green"), False: ("✗", "red"), None: ("·", "dim")}
 
 
@@ -71,7 +75,7 @@ def show_document(
         _print_text(console, [Paragraph(line, None) for line in row["text"].split("\n")], most)
     if note:
         console.line()
-        console.line(note, "yellow")
+        console.line(visible(note, lines=False), "yellow")
     if raw and not raw.lines:
         console.section(f"raw: {raw.what} in {raw.origin}")
         _print_text(console, _raw_lines(raw), min(most or _RAW_LINES, _RAW_LINES))
@@ -122,7 +126,7 @@ def show_token(console: Console, traced: Traced, input_root: str | None) -> None
     if match and row:
         rows += [
             ("annotated", f"{match.run.root}/{match.part.annotated.path}, row {match.row:,}"),
-            ("raw", f"{row['file']}, offset {row['offset']:,}"),
+            ("raw", f"{on_line(row['file'], VALUE)}, offset {row['offset']:,}"),
             ("key", on_line(row["key"] or "", VALUE)),
         ]
     if console.rich:
@@ -132,7 +136,7 @@ def show_token(console: Console, traced: Traced, input_root: str | None) -> None
     console.line()
     console.pairs([(name, "cyan"), (value, "")] for name, value in rows)
     if note:
-        console.line(note, "yellow")
+        console.line(visible(note, lines=False), "yellow")
     if raw:
         console.section(f"raw: {raw.what} in {raw.origin}")
         _print_text(console, _raw_lines(raw), _TOKEN_LINES, "")
@@ -153,8 +157,11 @@ def _before(
         raw = raw_record(match, row, input_root)
         if raw.lines and row["text"] is not None:
             why = _REMOVED.get(match.run.source, "not in the document")
-            lines = [Paragraph(line, None if there else why) for line, there in marked(raw.text, row["text"])]
-            return lines, raw, f"read again from {raw.origin}"
+            found = marked(raw.text, row["text"])
+            note = f"read again from {raw.origin}"
+            if " ".join(line for line, there in found if there).split() != row["text"].split():
+                note += f"; {_OTHER_LINES}"
+            return [Paragraph(line, None if there else why) for line, there in found], raw, note
         return None, raw, ""
     except RawFileError as error:
         return None, None, str(error)

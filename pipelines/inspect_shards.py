@@ -90,7 +90,9 @@ def trace_back(
             match = find(decided, Query(id=tokenized.id), watch)[0]
             (row,) = rows_of([match], None)
         else:
-            note = f"{tokenized.file} is of no run that decides about documents: they were changed since"
+            note = (
+                f"{tokens.root} was made from a run that decides about no documents: see its {tokenized.file}"
+            )
     except (UserError, NotFoundError) as error:
         note = str(error)
     return Traced(run, name, shard, position, token, tokens, tokenized, match, row, note)

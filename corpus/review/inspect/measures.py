@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+import pyarrow.compute as pc
+
 from corpus.build import verdicts
 from corpus.exchange import open_parquet
 from corpus.review.inspect.search import Match
@@ -45,16 +47,17 @@ def measures(match: Match, row: dict[str, Any]) -> list[Measure]:
 
 def stands_for(match: Match, reason: str | None) -> str | None:
     """Id of the document that stays in this one's place, where uniqueness was the reason; None where not."""
-    place = (int(match.part.annotated.path.rsplit("part-", 1)[1].split(".")[0]), match.row, reason)
+    split = int(match.part.annotated.path.rsplit("part-", 1)[1].split(".")[0])
+    this = (pc.field("split") == split) & (pc.field("row") == match.row) & (pc.field("reason") == reason)
     files = [f for stage in match.run.stages for part in match.run.parts(stage) for f in part.files]
-    for file in files:
-        if not file.path.endswith(verdicts.ENDING):
-            continue
+    for file in (f for f in files if f.path.endswith(verdicts.ENDING)):
         with open_parquet(match.run.root, file) as parquet:
-            for batch in parquet.iter_batches():
-                for verdict in batch.to_pylist():
-                    if (verdict["split"], verdict["row"], verdict["reason"]) == place:
-                        return str(verdict["winner"])
+            for group in range(parquet.num_row_groups):
+                of_split = parquet.metadata.row_group(group).column(0).statistics
+                if of_split is None or of_split.min <= split <= of_split.max:
+                    found = parquet.read_row_group(group).filter(this)
+                    if found.num_rows:
+                        return str(found["winner"][0])
     return None
 
 

@@ -7,10 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import numpy as np
 import pyarrow.parquet as pq
+import pytest
 import sentencepiece
 
+from tests.conftest import new_bucket
 from tests.review.inspect.conftest import Inspect
 from tokenizer.reader import Corpus, Reader
 
@@ -121,3 +124,16 @@ def test_a_shard_that_was_cut_off_is_named(chain: Path, tmp_path: Path, inspect:
     assert "shard-00000.bin is missing" in inspect(
         tmp_path / "shards", "--shard", 0, "--position", 5, status=1
     )
+
+
+def test_runs_in_an_object_store_are_read_as_local_ones(
+    chain: Path, objects: Objects, request: pytest.FixtureRequest
+) -> None:
+    bucket = new_bucket("s3", request)
+    fsspec.filesystem("s3", use_listings_cache=False).put(f"{chain}/", f"{bucket}/chain/", recursive=True)
+    there, here = f"{bucket}/chain", str(chain)
+    found = objects(there, "--kept", "--limit", 1)[0]
+    steps = [objects(root, "--id", found["id"], "--follow") for root in (there, here)]
+    assert [step["file"].replace(there, here) for step in steps[0]] == [step["file"] for step in steps[1]]
+    traced = [objects(root, "--shard", 0, "--position", 7)[0]["token"] for root in (there, here)]
+    assert traced[0] == traced[1]

@@ -166,6 +166,18 @@ def test_what_was_removed_from_the_head_of_code_is_marked(
     assert "\n− " in inspect(tmp_path / "run", "--id", found["id"], "--show", "--kept")
 
 
+def test_a_raw_record_with_other_lines_is_not_shown_as_the_same(tmp_path: Path, objects: Objects) -> None:
+    raw = tmp_path / "raw" / "c4-train.00000.json"
+    raw.parent.mkdir()
+    raw.write_text('{"text": "One lamp.\\nTwo lamps.", "url": "https://e.example/"}\n')
+    build_here(tmp_path / "run", "c4", [raw])
+    (found,) = objects(tmp_path / "run")
+    show = (tmp_path / "run", "--id", found["id"], "--show")
+    assert "not there" not in objects(*show)[0]["note"]
+    raw.write_text(raw.read_text().replace("Two", "Ten"))
+    assert "the document has lines that are not there" in objects(*show)[0]["note"]
+
+
 def test_a_document_in_whose_place_another_stays_names_it(tmp_path: Path, objects: Objects) -> None:
     build_here(tmp_path / "run", "github", [sample_of("github")])
     for found in objects(tmp_path / "run", "--rule", "exact_duplicate", "--limit", 3):
