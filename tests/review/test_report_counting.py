@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpus.review.report.counting import Chosen, Frequent, Histogram, log_edges
 
+ANY_SPEED = settings(deadline=None)
 NAMES = st.lists(st.sampled_from("abcdefghij"), max_size=60)
 
 
@@ -26,6 +27,7 @@ def test_values_are_counted_in_their_bins_and_beyond_the_ends_in_the_outermost()
     assert (made.missing, made.total) == (1, 6)
 
 
+@ANY_SPEED
 @given(st.lists(st.tuples(st.floats(1, 999), st.booleans()), min_size=1, max_size=50), st.integers(1, 8))
 def test_joined_bins_lose_no_document(pairs: list[tuple[float, bool]], most: int) -> None:
     made = histogram(*map(list, zip(*pairs, strict=True)))  # type: ignore[arg-type]
@@ -36,6 +38,7 @@ def test_joined_bins_lose_no_document(pairs: list[tuple[float, bool]], most: int
     assert shown.edges[-1] >= max(value for value, _ in pairs)
 
 
+@ANY_SPEED
 @given(st.lists(NAMES, max_size=8), st.integers(1, 4))
 def test_frequent_names_are_too_low_by_at_most_the_error(batches: list[list[str]], capacity: int) -> None:
     found, true = Frequent(capacity), Counter[str]()
@@ -53,6 +56,7 @@ def test_few_names_are_counted_exactly_and_equals_stand_by_name() -> None:
     assert (found.most(2), found.error) == ([("c", 5), ("a", 2)], 0)
 
 
+@ANY_SPEED
 @given(st.lists(st.integers(0, 500), unique=True, max_size=60), st.integers(1, 7))
 def test_the_chosen_rows_do_not_depend_on_the_batches(numbers: list[int], size: int) -> None:
     ids = [str(n).encode() for n in numbers]

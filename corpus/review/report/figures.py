@@ -120,12 +120,12 @@ def documents(key: str, report: RunReport) -> list[Figure]:
             "perplexity (low: like an encyclopaedia)", True,
             "Buckets: head is below the first line, middle between the two, tail beyond.", limits,
         )  # fmt: skip
-    least = [("least", settings["min_score"])] if "min_score" in settings else []
+    least = [_least(settings["min_score"])] if "min_score" in settings else []
     found += _histogram(
         f"{key}-score", "Certainty of the language", counted.score,
         "score of language identification (0 to 1)", False, "", least,
     )  # fmt: skip
-    least = [("least", settings["decide"]["min_reference"])] if "decide" in settings else []
+    least = [_least(settings["decide"]["min_reference"])] if "decide" in settings else []
     found += _histogram(
         f"{key}-reference", "Quality by the reference classifier", counted.reference,
         "probability of a page that Wikipedia cites", False, "", least,
@@ -183,6 +183,10 @@ def _colour(step: str) -> str:
     return step if step in ("bad", "merged") else "rejected"
 
 
+def _least(value: float) -> tuple[str, float]:
+    return f"least {words.number(value)}", value
+
+
 def _languages(key: str, counted: Documents) -> list[Figure]:
     both = Frequent(counted.kept_languages.capacity)
     both.add(counted.kept_languages.counts.items())
@@ -226,7 +230,7 @@ def _histogram(
     largest = int(shown.counts.sum(axis=0).argmax())
     says = (
         f"{words.count(histogram.total)} documents; the most common values are {numbers[largest][0]}."
-        + (f" Without a value: {words.count(histogram.missing)}." if histogram.missing else "")
+        + (f" Not measured: {words.count(histogram.missing)}." if histogram.missing else "")
         + (f" {also}" if also else "")
     )
     svg = plots.distribution(histogram, unit, logarithmic, limits)
