@@ -7,17 +7,20 @@ sources whose documents are their raw text without some lines: headers, boilerpl
 from __future__ import annotations
 
 import difflib
+from collections.abc import Sequence
 
 # Beyond so many lines only what is missing at the beginning and at the end is told apart.
 _COMPARED = 4_000
+# Lines by which the beginning and the end of a document are known: a title alone stands in a header, too.
+_KNOWN_BY = 3
 
 
 def marked(raw: str, document: str) -> list[tuple[str, bool]]:
     """Lines of the raw text, each with whether it is in the document; blanks at their ends left aside."""
     before = raw.splitlines()
     left, right = [line.strip() for line in before], [line.strip() for line in document.splitlines()]
-    first = _first(left, right)
-    last = _first(left[first:][::-1], right[::-1])
+    first = _before(left, right)
+    last = _before(left[first:][::-1], right[::-1])
     inner = left[first : len(left) - last]
     there = [False] * first + [True] * len(inner) + [False] * last
     if max(len(inner), len(right)) <= _COMPARED and inner != right:
@@ -29,7 +32,11 @@ def marked(raw: str, document: str) -> list[tuple[str, bool]]:
     return list(zip(before, there, strict=True))
 
 
-def _first(lines: list[str], of: list[str]) -> int:
-    """How many lines stand before the first one of a document; 0 where that is not found."""
-    start = next((line for line in of if line), None)
-    return lines.index(start) if start in lines else 0
+def _before(lines: Sequence[str], of: Sequence[str]) -> int:
+    """How many lines stand before the first ones of a document; 0 where these are not found together."""
+    places = [i for i, line in enumerate(lines) if line]
+    written = [lines[i] for i in places]
+    known = [line for line in of if line][:_KNOWN_BY]
+    found = (at for at in range(len(written)) if known and written[at : at + len(known)] == known)
+    at = next(found, None)
+    return 0 if at is None else places[at]
