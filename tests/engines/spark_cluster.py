@@ -26,7 +26,7 @@ from pathlib import Path
 import requests
 
 WORKERS = 2
-_SECONDS = 60.0
+_SECONDS = 120.0
 _HOST = "127.0.0.1"
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 _POOL = "apache_beam.runners.worker.worker_pool_main"

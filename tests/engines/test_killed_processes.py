@@ -53,6 +53,7 @@ def start(crawl: Path, tmp_path: Path) -> Iterator[Callable[[list[str]], Run]]:
 
     def start(flags: list[str]) -> Run:
         started.append(Run(crawl, tmp_path / "run", flags))
+        started[-1].await_part()
         return started[-1]
 
     yield start
@@ -61,13 +62,16 @@ def start(crawl: Path, tmp_path: Path) -> Iterator[Callable[[list[str]], Run]]:
 
 
 class Run:
-    """A run on Spark that has annotated some of its files, and not all."""
+    """A run of the command on Spark."""
 
     def __init__(self, crawl: Path, output: Path, flags: list[str]) -> None:
         self.output, self.log = output, output.with_suffix(".log")
         self.args = ["crawl-filter", "--input", str(crawl), "--output", str(output), *flags]
         with self.log.open("wb") as log:
             self.process = subprocess.Popen([*COMMAND, *self.args], cwd=ROOT, stdout=log, stderr=log)
+
+    def await_part(self) -> None:
+        """Wait until it has annotated some of its files."""
         end = time.monotonic() + _SECONDS
         while not self.annotated():
             assert self.process.poll() is None, self.log.read_text()
@@ -75,9 +79,11 @@ class Run:
             time.sleep(0.01)
 
     def annotated(self) -> int:
+        """How many files' parts are committed."""
         return len(list(self.output.glob("annotate/*.part.json")))
 
     def wait(self) -> int:
+        """Wait for the end of a run that was not near it; its status."""
         assert self.annotated() < _FILES, "the kill came too late"
         return self.process.wait(_SECONDS)
 
@@ -91,9 +97,17 @@ def children(pid: int) -> list[int]:
     return [int(child) for text in lists for child in text.split()]
 
 
+def lives(pid: int) -> bool:
+    """Whether a process is there, and is not merely waiting to be collected by its parent."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
 def await_end(processes: list[int]) -> None:
     end = time.monotonic() + 10
-    while left := [pid for pid in processes if Path(f"/proc/{pid}").exists()]:
+    while left := [pid for pid in processes if lives(pid)]:
         assert time.monotonic() < end, f"{left} live on"
         time.sleep(0.1)
 
