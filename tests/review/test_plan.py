@@ -167,6 +167,17 @@ def test_what_is_read_in_a_log_has_no_escapes_and_says_what_was_assumed(
         assert text in out
 
 
+def test_a_busy_machine_shows(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def waiting(stage: str, record: Record) -> None:
+        record["local"]["wall_seconds"] = 4 * record["local"]["cpu_seconds"]
+
+    base = ["--recipe", "sample", "--input", CRAWL, "--input-root", CRAWL, "--run"]
+    rewrite(run, waiting)
+    found = plan(capsys, *base, run)
+    assert any("index 4.0" in note for note in found["runs"][0]["notes"])
+    assert found["wall_seconds"] > 3 * found["cpu_seconds"] / 2
+
+
 def test_without_a_run(capsys: pytest.CaptureFixture[str]) -> None:
     assert "no --run to measure by" in refused(capsys, "--recipe", "llama1")
 

@@ -51,6 +51,12 @@ def test_parts_of_different_size_tell_what_a_part_costs_whatever_its_size() -> N
     assert rate.start == pytest.approx(8.0)
 
 
+def test_caches_that_fill_slowly_are_no_part_of_the_rate_either() -> None:
+    falling = [("a", 100.0, seconds) for seconds in (9.0, 8.0, 7.0, 6.0, 2.0, 2.0, 2.0, 2.0)]
+    rate = fit(stage(*falling))
+    assert (rate.terms[0].per_unit, rate.start) == (0.02, 22.0)
+
+
 def test_of_one_part_its_start_cannot_be_told() -> None:
     rate = fit(stage(("a", 100, 2.0)))
     assert (rate.terms[0].per_unit, rate.start, rate.told_apart) == (0.02, 0.0, False)

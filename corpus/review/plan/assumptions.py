@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 
 from corpus import registry
@@ -10,16 +10,16 @@ from corpus.crawl.job import SOURCE, annotator_assets
 from corpus.recipe import Recipe
 from corpus.review.plan.amounts import duplicate_rate
 from corpus.review.plan.measured import MeasuredRun
-from corpus.review.plan.rates import extracted
+from corpus.review.plan.rates import Rate, extracted
+
+_WAITING = 1.3  # seconds by the clock, a second on a core
 
 
 def of_source(run: MeasuredRun, recipe: Recipe, rate: float | None) -> list[str]:
     """What is assumed of a source's run."""
     assert run.recipe is not None
     if run.run.source != SOURCE:
-        notes = [
-            "every stage grows as the raw bytes; memory as in the measured run, whose splits may be smaller"
-        ]
+        notes = ["every stage grows as the raw bytes; buckets take as much memory as in the measured run"]
         if getattr(run.recipe, run.run.source) != getattr(recipe, run.run.source):
             notes.append(f"[{run.run.source}] of the measured run's recipe is another than the plan's")
         return notes
@@ -44,6 +44,17 @@ def of_source(run: MeasuredRun, recipe: Recipe, rate: float | None) -> list[str]
             "writes follows from the shares of pages, taken to be as long everywhere"
         )
     return notes
+
+
+def of_clock(label: str, found: Mapping[str, Rate]) -> list[str]:
+    """Where the measured parts took much longer by the clock than on a core."""
+    slow = [f"{name} {rate.wall_per_cpu:.1f}" for name, rate in found.items() if rate.wall_per_cpu > _WAITING]
+    if not slow:
+        return []
+    return [
+        f"parts wait again as in the measured run of {label}, for files or as the machine does other work; time "
+        f"by the clock : core time {', '.join(slow)}"
+    ]
 
 
 def of_workers(workers: int, runs: Iterable[MeasuredRun]) -> list[str]:

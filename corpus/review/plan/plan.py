@@ -262,7 +262,7 @@ def _run_plan(
         stages=stages,
         references=done[1].references,
         wall_seconds=start_wall + sum(stage.wall_seconds for stage in stages),
-        notes=tuple(notes),
+        notes=(*notes, *assumptions.of_clock(run.label, found)),
     )
 
 

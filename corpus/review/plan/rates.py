@@ -1,14 +1,17 @@
 """Rates of a stage from its parts: seconds a unit of what drives it, less what a process costs to start.
 
 The first parts of a process also load models, compile kernels and fill caches of words. So the rate is the
-median of what the parts took (where they differ twofold in size: the median slope between any two of them,
-Theil 1950, Sen 1968), which a few slow ones do not move; what is above it is the process's start.
+median of what the later half of its parts took (where parts differ twofold in size: the median slope between
+any two of them, Theil 1950, Sen 1968), which a few slow ones do not move; what is above it in all parts is
+the process's start.
 """
 
 from __future__ import annotations
 
 import itertools
 import statistics
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from corpus.review.plan.measured import RAW, MeasuredPart, MeasuredRun, MeasuredStage
@@ -63,7 +66,7 @@ def rates(run: MeasuredRun) -> dict[str, Rate]:
 def fit(stage: MeasuredStage) -> Rate:
     """The rate of a stage that one thing drives."""
     measured = [part for part in stage.parts if part.units > 0]
-    slope, per_part = _line([(part.units, part.cpu) for part in measured])
+    slope, per_part = _line(measured)
     steady = sum(per_part + slope * part.units for part in measured)
     cpu, wall = sum(p.cpu for p in stage.parts), sum(p.wall for p in stage.parts)
     told = cpu >= LEAST_WORK
@@ -105,19 +108,29 @@ def extracted(run: MeasuredRun) -> bool:
     return any(f.path.startswith("extracted/") for part in run.run.parts("index") for f in part.files)
 
 
-def _line(points: list[tuple[float, float]]) -> tuple[float, float]:
-    """(seconds a unit, seconds a part) of (units, seconds)."""
-    if not points:
+def _later(measured: Sequence[MeasuredPart]) -> list[MeasuredPart]:
+    """The later half of each process's parts, of those that have enough for it."""
+    by_process: dict[str, list[MeasuredPart]] = defaultdict(list)
+    for part in measured:
+        by_process[part.process].append(part)
+    enough = 2 * _TELLING
+    return [p for own in by_process.values() for p in (own[len(own) // 2 :] if len(own) >= enough else own)]
+
+
+def _line(measured: Sequence[MeasuredPart]) -> tuple[float, float]:
+    """(CPU seconds a unit, CPU seconds a part)."""
+    if not measured:
         return 0.0, 0.0
-    sizes = [units for units, _ in points]
-    if len(points) >= _TELLING and max(sizes) >= _SPREAD * min(sizes):
-        pairs = itertools.combinations(points[:_PAIRED], 2)
-        slopes = [(b[1] - a[1]) / (b[0] - a[0]) for a, b in pairs if a[0] != b[0]]
-        slope = statistics.median(slopes)
-        per_part = statistics.median(seconds - slope * units for units, seconds in points)
+    sizes = [part.units for part in measured]
+    if len(measured) >= _TELLING and max(sizes) >= _SPREAD * min(sizes):
+        pairs = itertools.combinations(measured[:_PAIRED], 2)
+        slope = statistics.median(
+            [(b.cpu - a.cpu) / (b.units - a.units) for a, b in pairs if a.units != b.units]
+        )
+        per_part = statistics.median(part.cpu - slope * part.units for part in measured)
         if slope > 0 and per_part >= 0:
             return slope, per_part
-    return statistics.median(seconds / units for units, seconds in points), 0.0
+    return statistics.median(part.cpu / part.units for part in _later(measured)), 0.0
 
 
 _PAIRED = 500  # parts of which all pairs are looked at
