@@ -20,7 +20,7 @@ _EPILOG = """examples:
   llama-corpus crawl-filter --input some-files/ --recipe llama1 --output runs/first
   llama-corpus plan --run runs/first --input crawl/ --recipe llama1 --workers 16
       the same over a larger crawl, which is there
-  llama-corpus plan --run runs/mine --recipe llama1 --workers 1000 --price-core-hour 0.04 --price-gb-month 0.02
+  llama-corpus plan --run runs/mine --workers 1000 --price-core-hour 0.04 --price-gb-month 0.02
       the corpus of the paper, by the runs in a folder: one of each source, of tokenize and of mix
   llama-corpus plan --run runs/first --duplicate-rate 0.7 --volume commoncrawl=9TB --dumps 1 --json
       one dump with more duplicates; every figure, as JSON

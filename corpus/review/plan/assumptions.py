@@ -52,8 +52,8 @@ def of_clock(label: str, found: Mapping[str, Rate]) -> list[str]:
     if not slow:
         return []
     return [
-        f"parts wait again as in the measured run of {label}, for files or as the machine does other work; time "
-        f"by the clock : core time {', '.join(slow)}"
+        f"parts wait again as in the measured run of {label}, for files or as the machine does other work; "
+        f"time by the clock : core time {', '.join(slow)}"
     ]
 
 
