@@ -45,13 +45,13 @@ def add_parsers(subparsers: argparse._SubParsersAction[argparse.ArgumentParser])
     )
     parser.add_argument("runs", metavar="RUN", nargs="+", help="folder of a run, or a folder of runs")
     found = parser.add_argument_group("which documents")
-    found.add_argument("--id", metavar="HEX", default="", help="its id begins so")
+    found.add_argument("--id", metavar="HEX", default="", help="its id, or the beginning of it")
     found.add_argument(
         "--key", "--url", metavar="TEXT", default="",
-        help="stands in its URL, path, title or arXiv id; =TEXT: is it",
+        help="part of its URL, path, title or arXiv id; =TEXT: all of it",
     )  # fmt: skip
     found.add_argument("--domain", metavar="HOST", default="", help="of its URL, with all domains below")
-    found.add_argument("--rule", metavar="REASON", default="", help="it was rejected for this")
+    found.add_argument("--rule", metavar="REASON", default="", help="why it was rejected")
     decided = found.add_mutually_exclusive_group()
     decided.add_argument("--kept", action="store_true", help="it is in the corpus")
     decided.add_argument("--rejected", action="store_true", help="it is not")
@@ -61,9 +61,9 @@ def add_parsers(subparsers: argparse._SubParsersAction[argparse.ArgumentParser])
         "--where", metavar="CONDITION", action="append", default=[],
         help='a bound on a numeric column, such as "perplexity_v1>500"; several must all hold',
     )  # fmt: skip
-    found.add_argument("--text", metavar="REGEX", default="", help="stands in its text (syntax of RE2)")
+    found.add_argument("--text", metavar="REGEX", default="", help="found in its text (syntax of RE2)")
     found.add_argument("--limit", metavar="N", type=_positive, default=20, help="show so many (default 20)")
-    found.add_argument("--random", action="store_true", help="not the first: any, the same ones each time")
+    found.add_argument("--random", action="store_true", help="not the first ones but any, the same each time")
     found.add_argument("--columns", metavar="NAME,…", default="", help="show these columns too")
     one = parser.add_argument_group("one document, by --id")
     one.add_argument("--show", action="store_true", help="its columns, what it was held to, its text")

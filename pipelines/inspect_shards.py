@@ -14,7 +14,6 @@ from corpus.review.inspect.query import Query
 from corpus.review.inspect.search import Match, NotFoundError, Watch, find, rows_of
 from corpus.review.runs import DECIDED, OpenedRun
 from tokenizer import trace, trace_token
-from tokenizer.shards import TOKEN
 from tokenizer.trace import Tokenized
 from tokenizer.trace_token import Token
 
@@ -51,8 +50,12 @@ def after_export(runs: Sequence[OpenedRun], match: Match, row: dict[str, Any]) -
         found = trace.find_tokens(tokens, row["source"], match.id)
         if found is None:
             raise CorruptPartError(f"{tokens.root} has no document {match.id}: run tokenize again")
-        facts = {"tokens": found.tokens, "first token": found.first, "held out": found.held_out or None}
-        yield Step("tokens", f"{tokens.root}/tokens/{found.part}.tokens", found.row, facts)
+        facts = {
+            "tokens": found.tokens,
+            f"in {found.part}.tokens from token": found.first,
+            "held out": found.held_out or None,
+        }
+        yield Step("tokens", f"{tokens.root}/tokens/{found.part}.parquet", found.row, facts)
         for shards in (run for run in runs if run.kind == "shards"):
             yield from _copies(shards, tokens, found)
 
@@ -108,11 +111,10 @@ def _copies(shards: OpenedRun, tokens: OpenedRun, found: Tokenized) -> Iterator[
         yield Step("shards", shards.root, None, {"note": "no copy of it was drawn"})
     for copy in copies:
         facts = {
-            "shard": copy.shard,
+            "document": copy.document,
             "position": copy.position,
             "tokens": copy.tokens,
             "copy": f"{copy.copy + 1} of {copy.epochs:.2f} epochs",
-            "byte": copy.position * TOKEN.itemsize,
         }
         path = f"{shards.root}/{copy.set}/shard-{copy.shard:05d}.bin"
-        yield Step("shards", path, copy.document, facts)
+        yield Step("shards", path, None, facts)
