@@ -38,9 +38,9 @@ def test_a_document_is_followed_into_every_shard_that_has_a_copy(chain: Path, ob
         steps = objects(chain, "--id", found["id"], "--follow")
         (text,) = (r["text"] for r in pq.read_table(steps[1]["file"]).to_pylist()[steps[1]["row"] :][:1])
         (tokens,) = (step for step in steps if step["stage"] == "tokens")
-        ids = np.fromfile(tokens["file"], "<u2")[tokens["facts"]["first token"] :][
-            : tokens["facts"]["tokens"]
-        ]
+        first = tokens["facts"]["in c4-00000.tokens from token"]
+        stream = np.fromfile(Path(tokens["file"]).with_suffix(".tokens"), "<u2")
+        ids = stream[first : first + tokens["facts"]["tokens"]]
         assert model.decode(ids.tolist()) == text
         for step in steps:
             if step["stage"] == "shards" and "position" in step["facts"]:
