@@ -31,6 +31,7 @@ def show(plan: Plan) -> None:
     console.print(_volumes(plan))
     for run in plan.runs:
         console.print(_stages(run))
+        console.print(_rates(plan, run))
         for note in run.notes:
             console.print(f"  assumed: {note}", markup=False)
         console.print()
@@ -47,14 +48,16 @@ def show(plan: Plan) -> None:
 
 def _table(title: str, left: int, *headers: str) -> Table:
     """A table whose columns from the one numbered `left` on are numbers."""
-    table = Table(title=title, title_justify="left", box=box.SIMPLE, pad_edge=False)
+    table = Table(
+        title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0)
+    )
     for number, header in enumerate(headers):
-        table.add_column(header, justify="right" if number >= left else "left")
+        table.add_column(header, justify="right" if number >= left else "left", no_wrap=number >= left)
     return table
 
 
 def _volumes(plan: Plan) -> Table:
-    table = _table("What is read", 0, "run", "volume", "files", "splits", "scopes", "buckets", "kept text")
+    table = _table("What is read", 1, "run", "volume", "files", "splits", "scopes", "buckets", "kept text")
     table.add_column("from where the volume is", overflow="fold")
     for run in plan.runs:
         counts = (f"{n:,}" if n else "" for n in (run.files, run.splits, run.scopes, run.buckets))
@@ -64,31 +67,29 @@ def _volumes(plan: Plan) -> Table:
 
 
 def _stages(run: RunPlan) -> Table:
-    table = _table(
-        f"{run.label}: {hours(run.cpu_seconds)} of cores, {hours(run.wall_seconds)} of time", 1,
-        "stage", "parts", "cores", "starts", "time", "longest", "written", "exchanged", "memory",
-    )  # fmt: skip
-    table.add_column("measured", overflow="fold")
-    table.add_column("grows with", overflow="fold")
+    title = f"{run.label}: {hours(run.cpu_seconds)} of cores, {hours(run.wall_seconds)} of time"
+    headers = ("stage", "parts", "cores", "time", "longest", "written", "exchanged", "stored", "memory")
+    table = _table(title, 1, *headers)
     table.add_row("(start, end)", "", hours(run.start_seconds))
+    stored = 0.0  # nothing is removed on the way
+    for s in run.stages:
+        stored += s.written
+        seconds = (s.cpu_seconds + s.start_seconds, s.wall_seconds, s.longest_seconds)
+        exchanged = decimal(round(s.exchanged)) if s.exchanged else ""
+        sizes = (decimal(round(s.written)), exchanged, decimal(round(stored)), decimal(round(s.memory)))
+        table.add_row(s.stage, f"{s.parts:,}", *map(hours, seconds), *sizes)
+    return table
+
+
+def _rates(plan: Plan, run: RunPlan) -> Table:
+    table = _table(f"{run.label}: rates", 4, "stage", "grows with", "start", "measured on")
     for s in run.stages:
         drivers = ", ".join(
             f"{quantity(amount)} {_DRIVERS.get(name, name)} at {rate(per_unit, name)}"
             for name, (amount, per_unit) in s.units.items()
         )
-        table.add_row(
-            s.stage,
-            f"{s.parts:,}",
-            hours(s.cpu_seconds + s.start_seconds),
-            hours(s.start_seconds),
-            hours(s.wall_seconds),
-            hours(s.longest_seconds),
-            decimal(round(s.written)),
-            decimal(round(s.exchanged)) if s.exchanged else "",
-            decimal(round(s.memory)),
-            s.measured,
-            drivers,
-        )
+        start = s.start_seconds / max(min(plan.workers, s.parts), 1)
+        table.add_row(s.stage, drivers, hours(start), s.measured)
     return table
 
 
@@ -104,9 +105,9 @@ def _sums(plan: Plan) -> Table:
     table.show_header = False
     held = plan.workers * plan.wall_seconds
     rows = [
-        ("cores at work", hours(plan.cpu_seconds, "core-hours")),
+        ("cores at work", f"{plan.cpu_seconds / HOUR:,.2f} core-hours"),
         (f"time on {plan.workers:,} workers", hours(plan.wall_seconds)),
-        ("cores held, those that wait too", hours(held, "core-hours")),
+        ("cores held, those that wait too", f"{held / HOUR:,.2f} core-hours"),
         ("written, and stored at the end (nothing is removed on the way)", decimal(round(plan.written))),
         ("of it read by later commands", decimal(round(plan.kept))),
         ("exchanged between splits", decimal(round(plan.exchanged))),
@@ -125,10 +126,8 @@ def _costs(plan: Plan) -> Table:
     return table
 
 
-def hours(seconds: float, unit: str = "h") -> str:
+def hours(seconds: float) -> str:
     """Seconds, from some of them on minutes, from an hour on hours."""
-    if unit != "h":
-        return f"{seconds / HOUR:,.2f} {unit}"
     if seconds < 100:
         return f"{seconds:.2f} s"
     return f"{seconds / 60:.1f} min" if seconds < HOUR else f"{seconds / HOUR:,.1f} h"

@@ -199,4 +199,5 @@ def _basis(rate: Rate) -> str:
     notes = [] if rate.told_apart else ["starts not told apart"]
     if rate.work < LEAST_WORK:
         notes.append("too little to be exact")
-    return ", ".join([f"{rate.work:.3g} s in {rate.parts} parts", *notes])
+    parts = "1 part" if rate.parts == 1 else f"{rate.parts} parts"
+    return ", ".join([f"{rate.work:.3g} s in {parts}", *notes])
