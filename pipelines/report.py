@@ -46,7 +46,9 @@ def _report(args: argparse.Namespace, beam_args: list[str]) -> int:
     from corpus.review.report import datasheet, page
     from corpus.review.report.gather import gather
 
-    report = gather(_name(args.runs), runs)
+    opened = {run.root for run in runs}
+    folders = [root.rstrip("/") for root in args.runs if root.rstrip("/") not in opened]
+    report = gather(_name(args.runs), runs, folders)
     # The card first: the page links to it.
     for name, text in (("datasheet.md", datasheet.write(report)), ("index.html", page.render(report))):
         storage.write_bytes(storage.join(output, name), text.encode())

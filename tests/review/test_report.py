@@ -174,6 +174,14 @@ def test_a_run_that_was_cut_off_is_refused(tmp_path: Path, capsys: Any) -> None:
     assert "run its command again" in report(run, capsys, status=2)
 
 
+def test_beside_finished_runs_one_that_was_cut_off_is_named(tmp_path: Path, capsys: Any) -> None:
+    write_crawl(tmp_path / "runs" / "whole", [[page(0)]])
+    (write_crawl(tmp_path / "runs" / "half", [[page(0)]]) / "manifest.json").unlink()
+    shown = report(tmp_path / "runs", capsys)
+    assert "half was cut off before its end and is left out" in shown
+    assert "1 source" in shown
+
+
 def test_a_run_of_an_older_version_is_refused(tmp_path: Path, capsys: Any) -> None:
     run = write_crawl(tmp_path / "run", [[page(0)]])
     path = run / "annotate" / "manifest.json"

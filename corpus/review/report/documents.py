@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from corpus.decide import floats
 from corpus.review.report.counting import Chosen, Frequent, Histogram, log_edges
+from corpus.review.report.rules import Rules
 from corpus.review.runs import DecidedPart, OpenedRun, decided_parts, read_decided
 
 EXAMPLES = 10  # of a rule
@@ -48,6 +49,7 @@ class Documents:
         score: of language identification; reference: of the classifier; both 0 to 1.
         removed: share of a page's lines that deduplication removed.
         perplexity: by language.
+        measured: what thresholds look at, by column.
         kept_languages, rejected_languages, language_bytes: by language; empty name: none.
         kept_places, rejected_places: by host of the address, or by repository.
         licences: of kept documents.
@@ -62,6 +64,7 @@ class Documents:
     reference: Histogram = field(default_factory=_shares)
     removed: Histogram = field(default_factory=_shares)
     perplexity: dict[str, Histogram] = field(default_factory=dict)
+    measured: dict[str, Histogram] = field(default_factory=dict)
     kept_languages: Frequent = field(default_factory=lambda: Frequent(_LANGUAGES))
     rejected_languages: Frequent = field(default_factory=lambda: Frequent(_LANGUAGES))
     language_bytes: Frequent = field(default_factory=lambda: Frequent(_LANGUAGES))
@@ -71,24 +74,32 @@ class Documents:
     chosen: Chosen = field(default_factory=lambda: Chosen(EXAMPLES))
 
 
-def gather(run: OpenedRun, languages: list[str]) -> Documents:
+def gather(run: OpenedRun, rules: Rules) -> Documents:
     """Count a run's documents.
 
     Args:
         run: of a kind that decides.
-        languages: those with a language model.
+        rules: its own; their thresholds and languages are looked at.
 
     Raises:
         UserError, CorruptPartError: see `decided_parts` and `read_decided`.
     """
-    found = Documents(perplexity={name: Histogram(log_edges(1, 1e7, 20)) for name in languages})
+    found = Documents(
+        perplexity={name: Histogram(log_edges(1, 1e7, 20)) for name in rules.settings.get("cutoffs", {})},
+        measured={c["column"]: _scale(c["limit"]) for c in rules.checks if c["limit"]},
+    )
     bar = tqdm(decided_parts(run), desc=f"{run.name}: documents", unit="part", disable=None, leave=False)
     for number, part in enumerate(bar):
         row = 0
-        for batch, decisions in read_decided(run, part, _COLUMNS):
+        for batch, decisions in read_decided(run, part, [*_COLUMNS, *found.measured]):
             _add(found, batch, decisions, number, row)
             row += batch.num_rows
     return found
+
+
+def _scale(limit: float) -> Histogram:
+    """Bins for a measure: of a share equal ones from 0 to 1, of what is counted by tenths of a decade."""
+    return _shares() if limit <= 1 else _lengths()
 
 
 def part_name(part: DecidedPart) -> str:
@@ -107,6 +118,8 @@ def _add(found: Documents, batch: pa.RecordBatch, decisions: pa.RecordBatch, par
     found.score.add(floats(batch, "lid_v1_score"), kept)
     found.reference.add(floats(batch, "reference_v1"), kept)
     found.removed.add(_removed_share(batch), kept)
+    for name, histogram in found.measured.items():
+        histogram.add(floats(batch, name), kept)
     language = pc.fill_null(decisions.column("language"), "")
     perplexity = floats(batch, "perplexity_v1")
     for name, histogram in found.perplexity.items():

@@ -13,6 +13,7 @@ from corpus.review.report import plots, words
 from corpus.review.report.counting import Frequent, Histogram
 from corpus.review.report.documents import Documents
 from corpus.review.report.gather import Report, RunReport
+from corpus.review.report.rules import in_words
 from corpus.review.report.stages import StageTime
 
 _FATES = ("kept", "rejected", "merged", "bad")
@@ -134,7 +135,7 @@ def documents(key: str, report: RunReport) -> list[Figure]:
         f"{key}-removed", "Lines lost to deduplication", counted.removed,
         "share of a page's lines (0 to 1)", False, "Empty lines count as repeated ones, as in CCNet.",
     )  # fmt: skip
-    return found
+    return found + _measures(key, report)
 
 
 def times(key: str, name: str, rows: Sequence[StageTime]) -> list[Figure]:
@@ -185,6 +186,23 @@ def _colour(step: str) -> str:
 
 def _least(value: float) -> tuple[str, float]:
     return f"least {words.number(value)}", value
+
+
+def _measures(key: str, report: RunReport) -> list[Figure]:
+    """What the rules' thresholds look at, each with its limits."""
+    found: list[Figure] = []
+    checks = report.rules.checks if report.rules else []
+    for column, histogram in report.documents.measured.items() if report.documents else ():
+        limits = [
+            (f"{'most' if check['sign'] > 0 else 'least'} {words.number(check['limit'])}", check["limit"])
+            for check in checks
+            if check["column"] == column
+        ]
+        name, is_share = in_words(column), histogram.edges[-1] == 1
+        unit = f"{name} (0 to 1)" if is_share else f"{name} (number)"
+        title = name[0].upper() + name[1:]
+        found += _histogram(f"{key}-{column}", title, histogram, unit, not is_share, "", limits)
+    return found
 
 
 def _languages(key: str, counted: Documents) -> list[Figure]:

@@ -52,15 +52,19 @@ class Report:
     notes: list[str]
 
 
-def gather(name: str, runs: Sequence[OpenedRun]) -> Report:
+def gather(name: str, runs: Sequence[OpenedRun], folders: Sequence[str] = ()) -> Report:
     """Read the runs.
+
+    Args:
+        name: of the report.
+        runs: to be read.
+        folders: in which runs that were cut off may lie beside them.
 
     Raises:
         CorruptPartError: a file of a run is not as it was written.
     """
-    return Report(
-        name, [_gather_run(run) for run in runs], mixture.compare_with_paper(runs), mixture.other_runs(runs)
-    )
+    notes = [*mixture.cut_off_runs(folders), *mixture.other_runs(runs)]
+    return Report(name, [_gather_run(run) for run in runs], mixture.compare_with_paper(runs), notes)
 
 
 def _gather_run(run: OpenedRun) -> RunReport:
@@ -71,7 +75,7 @@ def _gather_run(run: OpenedRun) -> RunReport:
     groups, others = bad.bad_groups(run)
     counted, shown, lost = None, {}, None
     if "decide" in run.stages:
-        counted = documents.gather(run, list(held_to.settings.get("cutoffs", {})))
+        counted = documents.gather(run, held_to)
         shown = examples.read_examples(run, held_to, counted.chosen)
         lost = removed.most_removed(run) if run.kind == "crawl-filter" else None
     return RunReport(

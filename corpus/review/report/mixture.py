@@ -6,6 +6,7 @@ In: the account of a run of `mix` (or of `tokenize` alone). Out: a row a source.
 from __future__ import annotations
 
 import hashlib
+import posixpath
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -65,6 +66,23 @@ def other_runs(runs: Sequence[OpenedRun]) -> list[str]:
         if others:
             said.append(f"The tokens of {tokens.name} were not made of {', '.join(others)} as they are now.")
     return said
+
+
+def cut_off_runs(roots: Sequence[str]) -> list[str]:
+    """Of folders with several runs those in which one was begun and not finished, in words."""
+    begun = {
+        posixpath.dirname(f.path) for r in roots for f in storage.find(storage.join(r, "*", "inputs.json"))
+    }
+    begun |= {
+        posixpath.dirname(posixpath.dirname(f.path))
+        for root in roots
+        for f in storage.find(storage.join(root, "*", "*", "settings.json"))
+    }
+    return [
+        f"{posixpath.basename(run)} was cut off before its end and is left out: run its command again."
+        for run in sorted(begun)
+        if not storage.exists(storage.join(run, "manifest.json"))
+    ]
 
 
 def _manifest_sha256(run: OpenedRun) -> str:

@@ -133,16 +133,28 @@ def distribution(
         )
     )
     if limits:
-        lines = alt.Chart(
-            alt.Data(values=[{"at": v, "name": n, "line": 2 + 13 * i} for i, (n, v) in enumerate(limits)])
-        )
-        rules = lines.mark_rule(color="var(--limit)", strokeDash=[4, 3], strokeWidth=1.5).encode(x="at:Q")
-        place: dict[str, Any] = {"x": "at:Q", "y": alt.Y("line:Q", scale=None, axis=None), "text": "name:N"}
-        text: dict[str, Any] = {"align": "left", "dx": 3, "baseline": "top", "fontSize": 11}
-        halo = lines.mark_text(stroke=_FILLED.format("page"), strokeWidth=3, **text).encode(**place)
-        names = lines.mark_text(color=_FILLED.format("limit"), **text).encode(**place)
-        drawn = alt.layer(drawn, rules, halo, names).resolve_scale(y="independent")
+        span = np.log([min(reach), max(reach)]) if logarithmic else np.array([min(reach), max(reach)])
+        layers = [drawn]
+        for line, (name, value) in enumerate(limits):
+            right = (np.log(value) if logarithmic else value) > span @ (0.4, 0.6)
+            layers += _limit(name, value, line, "right" if right else "left")
+        drawn = alt.layer(*layers).resolve_scale(y="independent")
     return _svg(drawn, _HEIGHT)
+
+
+def _limit(name: str, value: float, line: int, align: str) -> list[alt.Chart]:
+    """A dashed line, and its name on a line of its own above the bars, on the side that has room for it."""
+    data = alt.Chart(alt.Data(values=[{"at": value, "name": name, "line": 2 + 13 * line}]))
+    rule = data.mark_rule(color=_FILLED.format("limit"), strokeDash=[4, 3], strokeWidth=1.5).encode(x="at:Q")
+    place: dict[str, Any] = {"x": "at:Q", "y": alt.Y("line:Q", scale=None, axis=None), "text": "name:N"}
+    text: dict[str, Any] = {
+        "align": align,
+        "baseline": "top",
+        "fontSize": 11,
+        "dx": 3 if align == "left" else -3,
+    }
+    halo = data.mark_text(stroke=_FILLED.format("page"), strokeWidth=3, **text).encode(**place)
+    return [rule, halo, data.mark_text(color=_FILLED.format("limit"), **text).encode(**place)]
 
 
 def _round(low: float, high: float) -> list[float]:

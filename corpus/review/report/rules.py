@@ -56,7 +56,7 @@ class Rules:
     def _asked(self, reason: str) -> str:
         checks = [check for check in self.checks if check["reason"] == reason]
         if checks:
-            return ", ".join(f"{_plain(check['column'])} {_limit(check)}" for check in checks)
+            return ", ".join(f"{in_words(check['column'])} {_limit(check)}" for check in checks)
         if self.source == "commoncrawl" and self.settings:
             decide = self.settings["decide"]
             asked = {
@@ -100,7 +100,7 @@ class Rules:
         value = row.get(known.get("column", "bytes"))
         unit = "" if "column" in known else " bytes"
         limit = self.block.get(known["setting"]) if "setting" in known else None
-        measure = _plain(known.get("column", "length"))
+        measure = in_words(known.get("column", "length"))
         return [
             *found,
             Comparison(measure, _shown(value) + unit, _setting(known.get("setting"), limit), "failed"),
@@ -120,7 +120,7 @@ class Rules:
     def _check_steps(self, row: Mapping[str, Any]) -> Iterator[tuple[str, Comparison]]:
         for check in self.checks:
             value = row.get(check["column"])
-            measure, limit = _plain(check["column"]), _limit(check)
+            measure, limit = in_words(check["column"]), _limit(check)
             yield check["reason"], Comparison(measure, _shown(value), limit, _verdict(check, value))
 
     def _crawl_steps(self, row: Mapping[str, Any]) -> Iterator[tuple[str, Comparison]]:
@@ -138,7 +138,7 @@ class Rules:
         )
         for kind, reason in DUPLICATES.items():
             if (self.block.get("duplicates") or {}).get(kind):
-                yield reason, Comparison(_plain(reason), "", "no copy of another page", "passed")
+                yield reason, Comparison(in_words(reason), "", "no copy of another page", "passed")
         yield from self._check_steps(row)
         yield "perplexity", self._perplexity(row, language, decide["buckets"])
         if settings.get("classified") and language in settings["classified"]:
@@ -187,7 +187,7 @@ def _verdict(check: Mapping[str, Any], value: float | None) -> str:
     return "failed" if beyond > 0 or (check["strict"] and beyond == 0) else "passed"
 
 
-def _plain(column: str) -> str:
+def in_words(column: str) -> str:
     """A column's name in words: `github_v1_line_length` is "line length"."""
     return column.split("_v1_")[-1].removesuffix("_v1").replace("_", " ")
 
