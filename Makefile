@@ -100,6 +100,7 @@ bench: $(TORCH)  ## Measure MB/s per core by stage, and memory at 1× and 10× i
 	@$(BIN)/python -m tests.bench.sources
 	@$(BIN)/python -m tests.bench.encoder
 	@$(BIN)/python -m tests.bench.reader
+	@$(BIN)/python -m tests.bench.compare
 	@$(BIN)/python -m tests.bench.plan
 	@$(BIN)/python -m tests.bench.trainer
 

@@ -11,6 +11,7 @@ from typing import NoReturn
 
 from corpus.errors import CorruptPartError, UserError
 from pipelines import build, compare, crawl, cross, inspect, plan, report, tokens, train, verify
+from pipelines.options import NothingRun
 
 _DESCRIPTION = "Makes the pre-training corpus of LLaMA, stage by stage; each can be stopped and resumed."
 
@@ -32,6 +33,9 @@ def main(argv: list[str] | None = None) -> int:
     except CorruptPartError as error:
         print(f"llama-corpus: {_without_step(error)}", file=sys.stderr)
         return 1
+    except NothingRun as ended:
+        print(f"llama-corpus: {ended}")
+        return 0
     except BrokenPipeError:
         # The reader of our output (head, less) has gone; keep Python from complaining when it exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

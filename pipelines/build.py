@@ -96,7 +96,7 @@ def redecide(root: str, source: str, args: argparse.Namespace, beam_args: list[s
 def _run(work: BuildJob, splits: int, args: argparse.Namespace, beam_args: list[str]) -> None:
     from pipelines import stage_graph
 
-    options.begin(work.root, _names(work, args.until), work.settings_of)
+    options.begin(work.root, _names(work, args.until), work.settings_of, args, beam_args)
     parts = {stage.name: splits if _by_split(stage) else 0 for stage in _until(work, args.until)}
     stage_graph.run(work, args.until, parts, args, beam_args)
     used = work.recipe.demonstration and work.model_hashes

@@ -172,7 +172,7 @@ def _run(work: CrawlJob, splits: Sequence[Split], args: argparse.Namespace, beam
 
     stages = job.stages_until(work.settings, args.until)
     options.refuse_other_settings(work.root, stages, work.stage_settings, _DECIDING)
-    options.begin(work.root, stages, work.stage_settings)
+    options.begin(work.root, stages, work.stage_settings, args, beam_args)
     names = finish.planned_names(work, splits)
     plan = [StagePlan(stage, len(names[stage])) for stage in stages]
     with Progress(work.root, plan):
@@ -196,7 +196,7 @@ def _decide(
 ) -> None:
     from pipelines import crawl_filter, runners
 
-    options.begin(work.root, _DECIDING, work.stage_settings)
+    options.begin(work.root, _DECIDING, work.stage_settings, args, beam_args)
     if args.until != STAGES[-1]:
         _remove_stage(work.root, STAGES[-1])
     runners.run(

@@ -19,6 +19,10 @@ _SETTINGS = "settings.json"
 StageSettings = Callable[[str], Mapping[str, Any]]
 
 
+class NothingRun(Exception):
+    """How a dry run of an engine ends: the graph was built and checked, and nothing was run."""
+
+
 def add_engine_options(parser: argparse.ArgumentParser) -> None:
     """Add --runner and --workers."""
     parser.add_argument("--runner", choices=RUNNERS, default="local", help="engine (see README, Engines)")
@@ -118,12 +122,18 @@ def refuse_other_settings(
         )
 
 
-def begin(root: str, stages: Iterable[str], settings: StageSettings) -> None:
+def begin(
+    root: str, stages: Iterable[str], settings: StageSettings, args: argparse.Namespace, beam_args: list[str]
+) -> None:
     """Take the run's manifest away until it ends, and say before the first part what stages are made with.
 
     Raises:
         UserError: the output cannot be written.
     """
+    from pipelines import runners
+
+    if runners.is_dry_run(args.runner, beam_args):
+        return
     try:
         storage.remove_temporary(root)
         storage.remove(storage.join(root, "manifest.json"))

@@ -21,12 +21,13 @@ warnings.filterwarnings("ignore", module=r"apache_beam|google|httplib2")
 logging.disable(logging.WARNING)
 
 import apache_beam as beam  # noqa: E402
-from apache_beam.options.pipeline_options import PipelineOptions, _BeamArgumentParser  # noqa: E402
+from apache_beam.options.pipeline_options import PipelineOptions, TestOptions, _BeamArgumentParser  # noqa: E402
 from apache_beam.runners.runner import PipelineState  # noqa: E402
 
 from corpus.errors import UserError  # noqa: E402
 from pipelines.engines import flags as flags_of  # noqa: E402
 from pipelines.engines.on_worker import Driver, OnWorker  # noqa: E402
+from pipelines.options import NothingRun  # noqa: E402
 
 logging.disable(logging.NOTSET)
 
@@ -41,6 +42,18 @@ RUNNERS = {
 _BEGIN_SECONDS = {"spark": 180, "flink": 180, "prism": 60, "dataflow": 1_200}
 _POLL_SECONDS = 1.0
 _OWN_FLAGS = ("--runner", "--direct_running_mode", "--direct_num_workers")
+
+
+def is_dry_run(runner: str, beam_args: list[str]) -> bool:
+    """Whether the engine itself is asked not to run (Beam's ``--dry_run=True``; ours is ``--dry-run``).
+
+    Raises:
+        UserError: the engine would run all the same: Dataflow's alone knows the option.
+    """
+    asked = bool(PipelineOptions(beam_args).view_as(TestOptions).dry_run)
+    if asked and runner != "dataflow":
+        raise UserError("--dry_run is an option of Dataflow's: --dry-run says what would be done")
+    return asked
 
 
 def check_beam_options(args: list[str]) -> None:
@@ -103,6 +116,10 @@ def run(
         flags = [f"--runner={RUNNERS[runner]}", *flags_of.complete(runner, root, workers, beam_args)]
         pipeline, limit = beam.Pipeline(options=PipelineOptions(flags)), _BEGIN_SECONDS[runner]
     build(pipeline, OnWorker(driver))
+    if is_dry_run(runner, beam_args):
+        planned: Any = pipeline.run()
+        steps = planned.job.proto_pipeline.components.transforms
+        raise NothingRun(f"the graph for {runner} is built and checked, {len(steps)} steps; nothing was run")
     driver.announce()
     try:
         result = pipeline.run()

@@ -112,7 +112,7 @@ def _run(job: StagedJob, parts: dict[str, int], args: argparse.Namespace, beam_a
     from pipelines import stage_graph
 
     names = [stage.name for stage in job.stages()]
-    options.begin(job.root, names, job.settings_of)
+    options.begin(job.root, names, job.settings_of, args, beam_args)
     stage_graph.run(job, names[-1], {name: parts.get(name, 1) for name in names}, args, beam_args)
 
 

@@ -20,7 +20,7 @@ from apache_beam.coders.coder_impl import create_InputStream
 from apache_beam.runners.portability.fn_api_runner.execution import GroupingBuffer
 
 import pipelines.engines
-from corpus import recipe
+from corpus import recipe, storage
 from corpus.build.job import BuildJob
 from tests.builds import as_toml
 from tests.conftest import new_bucket
@@ -256,3 +256,13 @@ def test_only_references_cross_a_shuffle(
     assert large_sizes[-1] < ELEMENT_BYTES_MAX
     assert max(b - a for a, b in zip(small_sizes, large_sizes, strict=True)) < GROWTH_BYTES_MAX
     assert not any(TEXT.encode() in element for element in few + many)
+
+
+def test_a_dry_run_says_that_nothing_was_run(request: pytest.FixtureRequest, small: Path) -> None:
+    bucket = new_bucket("gs", request)
+    for name in ("crawl-filter", "mix"):
+        done = call(*command_of(name, small), "--output", f"{bucket}/run", *FLAGS)
+        assert "nothing was run" in done.stdout
+        assert storage.find(f"{bucket}/run/**") == []
+    refused = call("crawl-filter", "--output", small / "none", "--dry_run=True", status=2)
+    assert "--dry_run is an option of Dataflow's" in refused.stderr
