@@ -26,7 +26,7 @@ from corpus.review.report.rules import Comparison, Rules
 from corpus.review.runs import OpenedRun, decided_parts
 from corpus.review.visible import visible
 
-_CHARACTERS = 600  # of a text
+_CHARACTERS, _LINES = 600, 14  # of a text
 _NAME_CHARACTERS = 200
 
 
@@ -114,6 +114,7 @@ def _winners(run: OpenedRun, wanted: dict[int, dict[int, Any]]) -> dict[tuple[in
 
 def _example(row: dict[str, Any], rules: Rules, reason: str | None, winner: str) -> Example:
     text = row["text"] or ""
+    begin = "\n".join(text[:_CHARACTERS].split("\n")[:_LINES])
     comparisons = [
         Comparison(c.measure, visible(c.value[:_NAME_CHARACTERS], lines=False), c.limit, c.verdict)
         for c in rules.comparisons(row, reason)
@@ -124,8 +125,8 @@ def _example(row: dict[str, Any], rules: Rules, reason: str | None, winner: str)
         language=visible((row["language"] or "")[:_NAME_CHARACTERS], lines=False),
         bytes=row["bytes"],
         origin=visible(f"{row['file'][-_NAME_CHARACTERS:]}, {row['offset']:,}", lines=False),
-        text=None if row["text"] is None else visible(text[:_CHARACTERS]),
-        more=max(0, len(text) - _CHARACTERS),
+        text=None if row["text"] is None else visible(begin),
+        more=len(text) - len(begin),
         winner=winner,
         comparisons=tuple(comparisons),
     )
