@@ -10,8 +10,9 @@ from corpus import recipe
 from corpus.errors import UserError
 from corpus.review.plan.cost import Prices
 from corpus.review.plan.measured import measure
-from corpus.review.plan.plan import Wanted, make_plan, plain
+from corpus.review.plan.plan import make_plan, plain
 from corpus.review.plan.volumes import parse_volumes
+from corpus.review.plan.wanted import Wanted
 from corpus.review.runs import open_runs
 from pipelines import plan_console
 from tokenizer.tokenized import PART_BYTES

@@ -19,7 +19,8 @@ from corpus import recipe
 from corpus.review.plan.amounts import duplicate_rate
 from corpus.review.plan.cost import Prices
 from corpus.review.plan.measured import MeasuredRun, measure
-from corpus.review.plan.plan import Wanted, make_plan
+from corpus.review.plan.plan import make_plan
+from corpus.review.plan.wanted import Wanted
 from corpus.review.runs import open_run
 from tests.bench import generator
 from tests.bench.measure import Cost, process

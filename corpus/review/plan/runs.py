@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from corpus.crawl.job import SOURCE
+from corpus.review.plan import assumptions
 from corpus.review.plan.amounts import Amounts
 from corpus.review.plan.measured import MeasuredRun, MeasuredStage
-from corpus.review.plan.rates import LEAST_WORK, Rate, extracted
+from corpus.review.plan.rates import LEAST_WORK, Rate, extracted, rates
 from corpus.review.plan.schedule import makespan
 
 # CPU seconds in which an interpreter takes down what it has imported, to those in which it started: 0.37 to
@@ -49,24 +50,17 @@ class StagePlan:
 
 
 @dataclass(frozen=True)
-class RunPlan:
-    """A run to come.
+class Extent:
+    """How much a run to come reads and keeps, and how it is cut.
 
     Attributes:
-        label: its source, or kind.
-        volume: raw bytes, or what it reads.
+        volume: raw bytes, or of what it reads.
         whence: who says so.
-        files, splits, scopes, buckets: how it is cut.
+        files, splits, scopes, buckets: raw files, and how they are cut.
         read_bytes: of raw files; the crawl's WET is read twice.
         kept_bytes: of text that is kept.
-        start_seconds: CPU seconds of processes before their first part, and after the last.
-        stages: in their order.
-        references: bytes that pass through the engine.
-        wall_seconds: with the starts.
-        notes: what was assumed.
     """
 
-    label: str
     volume: float
     whence: str
     files: int
@@ -75,6 +69,22 @@ class RunPlan:
     buckets: int
     read_bytes: float
     kept_bytes: float
+
+
+@dataclass(frozen=True)
+class RunPlan(Extent):
+    """A run to come.
+
+    Attributes:
+        label: its source, or kind.
+        start_seconds: CPU seconds of processes before their first part, and after the last.
+        stages: in their order.
+        references: bytes that pass through the engine.
+        wall_seconds: with the starts.
+        notes: what was assumed.
+    """
+
+    label: str
     start_seconds: float
     stages: tuple[StagePlan, ...]
     references: float
@@ -107,26 +117,50 @@ class RunPlan:
         return max((s.memory for s in self.stages), default=0.0)
 
 
-def plan_stages(
+def plan_run(
     run: MeasuredRun,
-    rates: Mapping[str, Rate],
+    workers: int,
+    extent: Extent,
+    shares: Mapping[str, Sequence[float]],
+    done: tuple[Amounts, Amounts],
+    notes: Sequence[str],
+) -> RunPlan:
+    """A run to come.
+
+    Args:
+        run: the measured run.
+        workers: processes.
+        extent: of the run to come.
+        shares: of each part of each stage, its share of the stage's work.
+        done: what the measured run did, and what is to be done.
+        notes: what was assumed.
+    """
+    found = rates(run)
+    stages = _stages(run, found, shares, *done, workers)
+    start_cpu, start_wall = _start_seconds(run, workers)
+    return RunPlan(
+        **vars(extent),
+        label=run.label,
+        start_seconds=start_cpu,
+        stages=stages,
+        references=done[1].references,
+        wall_seconds=start_wall + sum(stage.wall_seconds for stage in stages),
+        notes=(*notes, *assumptions.of_clock(run.label, found)),
+    )
+
+
+def _stages(
+    run: MeasuredRun,
+    found_rates: Mapping[str, Rate],
     shares: Mapping[str, Sequence[float]],
     before: Amounts,
     after: Amounts,
     workers: int,
 ) -> tuple[StagePlan, ...]:
-    """The stages of a run to come.
-
-    Args:
-        run: the measured run.
-        rates: of its stages.
-        shares: of each part of each stage of the run to come, its share of the stage's work.
-        before, after: what the measured run did, and what is to be done.
-        workers: processes.
-    """
+    """The stages of a run to come."""
     found = []
     for stage in run.stages:
-        rate = rates[stage.name]
+        rate = found_rates[stage.name]
         units = {t.driver: (after.units[stage.name].get(t.driver, 0.0), t.per_unit) for t in rate.terms}
         work = sum(amount * per_unit for amount, per_unit in units.values())
         of_parts = [(work * share + rate.per_part) * rate.wall_per_cpu for share in shares[stage.name]]
@@ -151,15 +185,15 @@ def plan_stages(
     return tuple(found)
 
 
-def too_small(run: MeasuredRun, rates: Mapping[str, Rate], planned: RunPlan, whole: float) -> list[str]:
+def too_small(run: MeasuredRun, planned: RunPlan, whole: float) -> list[str]:
     """The stages of a plan that matter, and were measured on too little work, with how much it takes.
 
     Args:
         whole: core seconds of all runs of the plan.
     """
-    problems = []
+    problems, found = [], rates(run)
     for stage in planned.stages:
-        rate = rates[stage.stage]
+        rate = found[stage.stage]
         if rate.work >= LEAST_WORK or stage.cpu_seconds < _MATTERS * whole:
             continue
         times = math.ceil(LEAST_WORK / max(rate.work, LEAST_WORK / 100))
@@ -173,7 +207,7 @@ def too_small(run: MeasuredRun, rates: Mapping[str, Rate], planned: RunPlan, who
     return problems
 
 
-def start_seconds(run: MeasuredRun, workers: int) -> tuple[float, float]:
+def _start_seconds(run: MeasuredRun, workers: int) -> tuple[float, float]:
     """(CPU seconds, wall seconds) of a command's start and end, and of its workers' where it has several.
 
     A command with worker processes leaves without taking its interpreter down (`pipelines.__main__`).
