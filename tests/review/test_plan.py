@@ -236,7 +236,12 @@ def test_an_empty_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     (tmp_path / "in" / "empty.warc.wet.gz").write_bytes(b"")
     root = tmp_path / "run"
     main(["crawl-filter", "--recipe", "sample", "--input", str(tmp_path / "in"), "--output", str(root)])
-    assert "measure" in refused(capsys, "--run", root)
+    assert f"{root} is empty: no document was read" in refused(capsys, "--run", root)
+
+
+def test_an_empty_input(made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "empty.warc.wet.gz").write_bytes(b"")
+    assert "not one byte" in refused(capsys, "--run", made, "--input", tmp_path)
 
 
 def test_two_runs_of_one_source(made: Path, run: Path, capsys: pytest.CaptureFixture[str]) -> None:

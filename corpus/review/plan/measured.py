@@ -133,8 +133,9 @@ def measure(run: OpenedRun) -> MeasuredRun:
         stage: parts.read_all(run.root, stage, [part.name for part in run.parts(stage)])
         for stage in run.stages
     }
-    if not any(part.files for found in records.values() for part, _ in found):
-        raise UserError(f"{run.root} is empty: no part of it has a file, so nothing can be measured on it")
+    first = sum_counters(part for part, _ in records[run.stages[0]])
+    if run.kind in DECIDED and not (first.get(RAW) and first.get("out")):
+        raise UserError(f"{run.root} is empty: no document was read in it, so nothing can be measured on it")
     for stage, found in records.items():
         if any("process" not in local for _, local in found):
             raise UserError(
@@ -143,7 +144,7 @@ def measure(run: OpenedRun) -> MeasuredRun:
             )
     saved = run.json("recipe.json") if run.kind in DECIDED else None
     made_by = recipe.from_dict(saved, f"{run.root}/recipe.json") if saved else None
-    raw = sum(part.counters.get(RAW, 0) for part, _ in records[run.stages[0]])
+    raw = first.get(RAW, 0)
     units: dict[str, dict[str, float]] = {}
     if run.kind == "crawl-filter":
         units["dedup"] = _keys_of_answers(run, made_by, records)

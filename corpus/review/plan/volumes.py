@@ -64,7 +64,13 @@ def recipe_volume(source: str, kept_share: float, dumps: int, given: float | Non
 
 
 def input_volume(source: str, files: Sequence[InputFile]) -> Volume:
-    """The volume of files that are there."""
+    """The volume of files that are there.
+
+    Raises:
+        UserError: there is nothing in them.
+    """
+    if not any(f.size for f in files):
+        raise UserError("--input: there is not one byte in it to plan for")
     return Volume(source, tuple(files), "the files of --input")
 
 
