@@ -186,8 +186,9 @@ def _main() -> None:
         tempfile.TemporaryDirectory(prefix="spark-cluster-") as folder,
         SparkCluster.start(Path(folder)) as cluster,
     ):
-        print(f"master {cluster.page}, logs in {folder}; Ctrl-C stops it. Use:")
-        print(" ".join(cluster.flags), flush=True)
+        print(f"A Spark cluster (page {cluster.page}, logs in {folder}) until Ctrl-C. Flags of llama-corpus:")
+        print(" ".join(cluster.flags))
+        print(f"and, for the Python workers of its pool: {' '.join(cluster.pool_flags[4:])}", flush=True)
         with contextlib.suppress(KeyboardInterrupt):
             signal.pause()
 
