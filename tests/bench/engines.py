@@ -138,9 +138,15 @@ def grouped_bytes(command: Sequence[str]) -> int:
         sizes.append(len(elements))
         append(buffer, elements)
 
-    with mock.patch.object(GroupingBuffer, "append", count), contextlib.redirect_stdout(io.StringIO()):
-        if status := llama_corpus(list(command)):
-            raise SystemExit(status)
+    said = io.StringIO()
+    with (
+        mock.patch.object(GroupingBuffer, "append", count),
+        contextlib.redirect_stdout(said),
+        contextlib.redirect_stderr(said),
+    ):
+        status = llama_corpus(list(command))
+    if status:
+        raise SystemExit(said.getvalue())
     return sum(sizes)
 
 
