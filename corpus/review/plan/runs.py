@@ -210,12 +210,12 @@ def too_small(run: MeasuredRun, planned: RunPlan, whole: float) -> list[str]:
 def _start_seconds(run: MeasuredRun, workers: int) -> tuple[float, float]:
     """(CPU seconds, wall seconds) of a command's start and end, and of its workers' where it has several.
 
-    A command with worker processes leaves without taking its interpreter down (`pipelines.__main__`).
+    A command with worker processes leaves without taking its interpreter down (`pipelines.__main__`), its
+    workers take down theirs.
     """
     start = run.start_cpu
-    if workers == 1:
-        return start * (1 + _END), start * (1 + _END)
-    return start * (1 + workers), start * 2
+    whole = start * (1 + _END)
+    return (whole, whole) if workers == 1 else (start + whole * workers, start + whole)
 
 
 def read_bytes(run: MeasuredRun, raw: float) -> float:
