@@ -26,7 +26,7 @@ _KINDS = {
     "tokens": "The kept documents of the sources, encoded by the tokenizer.",
     "shards": "Tokens drawn from the sources by the mixture's weights, in the files that a trainer reads.",
 }
-_WORDS = ("count", "share", "number", "fixed", "scaled", "seconds", "source")
+_WORDS = ("count", "share", "number", "fixed", "scaled", "source")
 
 
 @dataclass(frozen=True)
