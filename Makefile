@@ -88,8 +88,8 @@ test-all: $(TORCH)  ## Run all tests but those of engines, the slow ones too
 test-spark: $(TORCH) $(SPARK)  ## Run the tests on a Spark cluster on this machine (Java 17)
 	@$(BIN)/python -m pytest -p no:xdist -m "spark and not slow" tests/engines $(ARGS)
 
-test-runners: $(TORCH) engines  ## Run the tests on Spark, Flink and Prism, with the real data where it is there
-	@$(BIN)/python -m pytest -p no:xdist -m "spark or flink or prism" tests/engines $(ARGS)
+test-runners: $(TORCH) engines  ## Run the tests on every engine, with the real data where it is there
+	@$(BIN)/python -m pytest -p no:xdist tests/engines $(ARGS)
 
 bench-engines: $(TORCH) engines  ## Measure the same job on every engine, and a deduplication under a memory limit
 	@$(BIN)/python -m tests.bench.engines
@@ -114,7 +114,7 @@ $(SPARK) $(FLINK): $(ENGINES)/%-job-server.jar: pipelines/engines/pom.xml | $(ST
 	@$(MAKE) --no-print-directory system DEBIAN_PACKAGES="openjdk-17-jdk-headless maven"
 	@echo "Building the job server of $* (Maven; 1 minute, 200 MB the first time) …"
 	@mvn --batch-mode --quiet --file pipelines/engines/pom.xml --activate-profiles $* package
-	@test $* != spark || $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,spark]'
+	@test $* != spark || PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,spark]'
 	@mkdir -p $(ENGINES) && mv build/engines/$*/$*-job-server.jar $@
 
 $(PRISM): | $(STAMP)
@@ -136,7 +136,7 @@ $(STAMP): pyproject.toml
 # torch and what trains with it; Megatron's reader, without its dependencies, to read our shards in a test.
 $(TORCH): $(STAMP)
 	@echo "Installing torch (5 GB) …"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,harness]'
+	@PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,harness]'
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps 'megatron-core==0.16.*'
 	@$(MAKE) --no-print-directory system DEBIAN_PACKAGES="$(TEST_PACKAGES)"
 	@touch $@

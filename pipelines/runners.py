@@ -24,6 +24,7 @@ import apache_beam as beam  # noqa: E402
 from apache_beam.options.pipeline_options import PipelineOptions, TestOptions, _BeamArgumentParser  # noqa: E402
 from apache_beam.runners.runner import PipelineState  # noqa: E402
 
+from corpus import storage  # noqa: E402
 from corpus.errors import UserError  # noqa: E402
 from pipelines.engines import flags as flags_of  # noqa: E402
 from pipelines.engines.on_worker import Driver, OnWorker  # noqa: E402
@@ -126,6 +127,8 @@ def run(
         if limit:
             _await_worker(driver, result, limit)
         result.wait_until_finish()
+        # What a worker that was killed, and replaced, was writing.
+        storage.remove_temporary(root)
     finally:
         driver.leave()
 

@@ -25,12 +25,12 @@ _MEANINGS = (
         "one there (python -m apache_beam.runners.worker.worker_pool_main --service_port PORT)",
     ),
     (
-        r'Cannot run program "([^"]+)"',
-        "a machine of the cluster cannot run {}: install this project there at the same path, or say with "
-        "--environment_type and --environment_config how workers start",
+        r"java\.io\.IOException: error=2, No such file or directory",
+        "a machine of the cluster cannot find the worker's command: install this project there at the same "
+        "path, or say with --environment_type and --environment_config how workers start",
     ),
     (
-        r"ProcessEnvironmentFactory(?s:.*)Process died with exit code (\d+)",
+        r"Process died with exit code (\d+)",
         "the worker process ended at once (exit code {}) on a machine of the cluster: run its command, "
         "llama-corpus-worker, by hand there to see why",
     ),

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.engines.jobs import Chain
-from tests.engines.spark_cluster import SparkCluster
+from tests.engines.spark_cluster import SHORT_RUNS, SparkCluster
 from tests.pipelines.conftest import ROOT
 
 _FLAGS = {
@@ -16,6 +16,8 @@ _FLAGS = {
     "flink": ["--runner", "flink", "--flink_master", "[local]", "--workers", "2"],
     "prism": ["--runner", "prism"],
 }
+# Spark starts Python workers for every task anew unless told to keep them, which takes twice the time.
+_KEPT_WORKERS = "--environment_cache_millis=60000"
 _TABLE = ROOT / "build" / "digests.txt"
 
 
@@ -24,7 +26,7 @@ def session_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkC
     """A master and two workers, for all tests."""
     with (
         pytest.MonkeyPatch.context() as patch,
-        SparkCluster.start(tmp_path_factory.mktemp("spark")) as started,
+        SparkCluster.start(tmp_path_factory.mktemp("spark"), options=SHORT_RUNS) as started,
     ):
         patch.setenv("SPARK_LOCAL_IP", "127.0.0.1")  # of the driver, which the executors call
         yield started
@@ -57,7 +59,7 @@ def flags_of(request: pytest.FixtureRequest) -> Callable[[str], list[str]]:
         if not engine.startswith("spark"):
             return _FLAGS[engine]
         started: SparkCluster = request.getfixturevalue("cluster")
-        return started.pool_flags if engine == "spark, pool" else started.flags
+        return [*started.flags, _KEPT_WORKERS]
 
     return flags
 

@@ -42,6 +42,7 @@ class SparkCluster:
         master: its address.
         page: the address of its page.
         pool: the address of the pool of Python workers.
+        options: added to the flags of every run.
         processes: by name, `master`, `worker1` …, `pool`; each leads a process group.
     """
 
@@ -50,13 +51,16 @@ class SparkCluster:
     master: str = ""
     page: str = ""
     pool: str = ""
+    options: Sequence[str] = ()
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     @classmethod
     @contextlib.contextmanager
-    def start(cls, folder: Path, workers: int = WORKERS) -> Iterator[SparkCluster]:
+    def start(
+        cls, folder: Path, workers: int = WORKERS, options: Sequence[str] = ()
+    ) -> Iterator[SparkCluster]:
         """Start a cluster below a folder, and stop it in the end."""
-        cluster = cls(folder, workers)
+        cluster = cls(folder, workers, options=options)
         try:
             cluster._start_master()
             cluster.repair()
@@ -68,7 +72,7 @@ class SparkCluster:
     @property
     def flags(self) -> list[str]:
         """Options of `llama-corpus` that run it here, where the executors start the Python workers."""
-        return ["--runner", "spark", "--spark_master_url", self.master]
+        return ["--runner", "spark", "--spark_master_url", self.master, *self.options]
 
     @property
     def pool_flags(self) -> list[str]:
@@ -150,11 +154,17 @@ class SparkCluster:
 
 
 # Daemons that do little, on a machine that has other things to do.
+_LITTLE_JAVA = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 _SMALL: Mapping[str, str] = {
     "SPARK_LOCAL_IP": _HOST,
     "SPARK_DAEMON_MEMORY": "256m",
-    "SPARK_DAEMON_JAVA_OPTS": "-XX:+UseSerialGC -XX:TieredStopAtLevel=1",
+    "SPARK_DAEMON_JAVA_OPTS": " ".join(_LITTLE_JAVA),
 }
+# The same for the driver and the executors of a run, of which tests want seconds, not throughput.
+SHORT_RUNS = tuple(
+    f"--job_server_jvm_property={option}"
+    for option in (*_LITTLE_JAVA, f"-Dspark.executor.extraJavaOptions={' '.join(_LITTLE_JAVA)}")
+)
 
 
 def die_with_parent() -> None:
@@ -188,7 +198,10 @@ def _main() -> None:
     ):
         print(f"A Spark cluster (page {cluster.page}, logs in {folder}) until Ctrl-C. Flags of llama-corpus:")
         print(" ".join(cluster.flags))
-        print(f"and, for the Python workers of its pool: {' '.join(cluster.pool_flags[4:])}", flush=True)
+        print(
+            f"and, for the Python workers of its pool: {' '.join(cluster.pool_flags[len(cluster.flags) :])}",
+            flush=True,
+        )
         with contextlib.suppress(KeyboardInterrupt):
             signal.pause()
 
