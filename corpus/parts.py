@@ -14,6 +14,7 @@ import os
 import platform
 import resource
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -32,6 +33,9 @@ from corpus.tally import Tally
 
 RECORD_SUFFIX = ".part.json"
 _RECORDS_AT_ONCE = 16
+# Engines run several tasks of a process in threads. Kernels keep tables that threads must not share, and
+# memory is planned for one part a process: what works in parallel is processes.
+_ONE_AT_A_TIME = threading.RLock()
 
 
 @dataclass(frozen=True)
@@ -196,10 +200,11 @@ def commit_part(root: str, spec: PartSpec, work: Callable[[PartWriter], None]) -
         return done[0]
     if done is not None:
         remove_part(root, done[0])
-    started, wall, cpu = time.time(), time.monotonic(), time.process_time()
-    with PartWriter(root, spec) as writer:
-        work(writer)
-    part = writer.part()
+    with _ONE_AT_A_TIME:
+        started, wall, cpu = time.time(), time.monotonic(), time.process_time()
+        with PartWriter(root, spec) as writer:
+            work(writer)
+        part = writer.part()
     local = {
         "inputs": list(spec.local_inputs),
         "wall_seconds": round(time.monotonic() - wall, 3),

@@ -56,7 +56,8 @@ def _workers(runner: str, workers: int) -> list[str]:
     if workers == 1:
         return []
     if runner == "flink":
-        return [f"--parallelism={workers}"]
+        # As many processes as tasks: a process makes one part at a time.
+        return [f"--parallelism={workers}", f"--sdk_worker_parallelism={workers}"]
     own = {
         "spark": "the cluster's cores decide, and --sdk_worker_parallelism",
         "prism": "it works in one process",

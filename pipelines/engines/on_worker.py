@@ -64,13 +64,21 @@ class OnWorker(beam.DoFn):  # type: ignore[misc]
 
     def __init__(self, driver: Driver) -> None:
         self._driver = driver
+        self._fit = False
 
-    def setup(self) -> None:
-        """Check the worker.
+    def process(self, element: Any) -> Iterator[Any]:
+        """The element, unchanged, of a worker that is fit.
 
         Raises:
-            UserError: it does not see the output, or has other versions than the driver.
+            UserError: it does not see the output, or has other versions than the driver. Not in `setup`:
+                an engine may then start the worker again and again, and say nothing.
         """
+        if not self._fit:
+            self._check()
+            self._fit = True
+        yield element
+
+    def _check(self) -> None:
         driver, host = self._driver, socket.gethostname()
         if not storage.exists(storage.join(driver.root, _DRIVER)):
             raise UserError(
@@ -89,10 +97,6 @@ class OnWorker(beam.DoFn):  # type: ignore[misc]
                 "versions there"
             )
         storage.write_bytes(storage.join(driver.root, _WORKER), orjson.dumps({"host": host}))
-
-    def process(self, element: Any) -> Iterator[Any]:
-        """The element, unchanged."""
-        yield element
 
 
 def _versions() -> dict[str, str]:

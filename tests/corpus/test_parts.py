@@ -1,5 +1,7 @@
 """Parts: all or nothing, kept when they match, found out when they are altered."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pyarrow as pa
@@ -43,6 +45,21 @@ def test_a_part_that_matches_is_kept_and_one_that_does_not_is_made_again(tmp_pat
     (tmp_path / "data/part-00000.parquet").unlink()
     with pytest.raises(AssertionError):
         parts.commit_part(root, _spec(), _forbidden)
+
+
+def test_threads_of_a_process_make_one_part_at_a_time(tmp_path: Path) -> None:
+    """Kernels keep tables that threads must not share, and engines run tasks in threads."""
+    at_once, most = [], []
+
+    def works(writer: PartWriter) -> None:
+        at_once.append(1)
+        time.sleep(0.02)  # long enough for another thread to come in
+        most.append(len(at_once))
+        at_once.pop()
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda n: parts.commit_part(str(tmp_path), _spec(f"part-{n}"), works), range(8)))
+    assert most == [1] * 8
 
 
 def test_work_that_fails_leaves_no_part_and_no_file(tmp_path: Path) -> None:
