@@ -282,12 +282,17 @@ BOMBS = {
 @pytest.mark.parametrize("name", BOMBS)
 def test_time_is_that_of_the_length(name: str) -> None:
     """Eight times the length of markup at its worst: far less than the 64 times of squares."""
-    bomb = BOMBS[name]
-    took = []
     unbounded = dataclasses.replace(PLAIN, nesting=1 << 30)
-    for part in (bomb[: len(bomb) // 8], bomb):
+
+    def seconds(part: str) -> float:
         start = time.process_time()
         text(part, "sr", unbounded)
         cited_urls([part], part, "en")
-        took.append(time.process_time() - start)
-    assert took[1] < max(25 * took[0], 1.0), took
+        return time.process_time() - start
+
+    bomb, took = BOMBS[name], []
+    for _ in range(3):  # a busy machine may be slow once; squares are slow every time
+        took = [seconds(bomb[: len(bomb) // 8]), seconds(bomb)]
+        if took[1] < max(25 * took[0], 1.0):
+            return
+    raise AssertionError(took)
