@@ -23,6 +23,7 @@ from corpus.review.compare.runs import Matched, match
 from corpus.review.compare.show import show
 from corpus.review.runs import DECIDED
 from corpus.review.visible import on_one_line
+from pipelines import options
 
 _LOG_WIDTH = 140
 _EPILOG = """examples:
@@ -68,8 +69,7 @@ def add_parsers(subparsers: argparse._SubParsersAction[argparse.ArgumentParser])
 
 
 def _compare(args: argparse.Namespace, beam_args: list[str]) -> int:
-    if beam_args:
-        raise UserError(f"unknown option: {' '.join(beam_args)}")
+    options.refuse_more(beam_args)
     matched = match(args.run_a, args.run_b)
     if args.output and not args.output.endswith(".parquet"):
         raise UserError(f"--output {args.output}: give a name that ends in .parquet")

@@ -15,6 +15,7 @@ from corpus.review.inspect.follow import Step, follow
 from corpus.review.inspect.query import Query, condition
 from corpus.review.inspect.search import Match, NotFoundError
 from corpus.review.runs import DECIDED, OpenedRun, open_runs
+from pipelines import options
 from pipelines.inspect_console import Console, show_matches, show_steps
 from pipelines.inspect_document import show_document, show_token
 from pipelines.inspect_shards import after_export, trace_back
@@ -84,8 +85,7 @@ def add_parsers(subparsers: argparse._SubParsersAction[argparse.ArgumentParser])
 
 
 def _inspect(args: argparse.Namespace, beam_args: list[str]) -> int:
-    if beam_args:
-        raise UserError(f"unknown option: {' '.join(beam_args)}")
+    options.refuse_more(beam_args)
     console = Console(args.json)
     try:
         if args.sample is not None or args.shard is not None or args.position is not None:

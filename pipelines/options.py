@@ -66,6 +66,16 @@ def check_engine(args: argparse.Namespace, root: str, beam_args: list[str]) -> N
         flags.complete(args.runner, root, args.workers, beam_args)
 
 
+def refuse_more(more: list[str]) -> None:
+    """Refuse options that a command without an engine does not know.
+
+    Raises:
+        UserError: naming them.
+    """
+    if more:
+        raise UserError(f"unknown option: {' '.join(more)}")
+
+
 def absolute(path: str) -> str:
     """A folder or address as every worker of this machine knows it."""
     return os.path.abspath(path) if storage.is_local(path) else path.rstrip("/")

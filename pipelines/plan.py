@@ -14,7 +14,7 @@ from corpus.review.plan.plan import make_plan, plain
 from corpus.review.plan.volumes import parse_volumes
 from corpus.review.plan.wanted import Wanted
 from corpus.review.runs import open_runs
-from pipelines import plan_console
+from pipelines import options, plan_console
 from tokenizer.tokenized import PART_BYTES
 
 _EPILOG = """examples:
@@ -91,8 +91,7 @@ def add_parsers(subparsers: argparse._SubParsersAction[argparse.ArgumentParser])
 
 
 def _plan(args: argparse.Namespace, beam_args: list[str]) -> int:
-    if beam_args:
-        raise UserError(f"unknown option: {' '.join(beam_args)}")
+    options.refuse_more(beam_args)
     wanted = Wanted(
         recipe=recipe.load(args.recipe),
         workers=args.workers,

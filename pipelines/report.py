@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from corpus import storage
 from corpus.errors import UserError
 from corpus.review.runs import OpenedRun, open_runs
+from pipelines import options
 
 _EPILOG = """examples:
   llama-corpus report runs/sample              all runs of a folder on one page: runs/sample/report/
@@ -37,8 +38,7 @@ def add_parsers(subparsers: argparse._SubParsersAction[argparse.ArgumentParser])
 
 
 def _report(args: argparse.Namespace, beam_args: list[str]) -> int:
-    if beam_args:
-        raise UserError(f"unknown option: {' '.join(beam_args)}")
+    options.refuse_more(beam_args)
     runs = open_runs(args.runs)
     output = (args.output or _beside(args.runs, runs)).rstrip("/") or "/"
     _refuse_inside(output, runs)

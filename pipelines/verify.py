@@ -13,6 +13,7 @@ from corpus import parts, storage
 from corpus.errors import CorruptPartError, UserError
 from corpus.manifests import read_manifest
 from corpus.recipe import digest
+from pipelines import options
 
 _EPILOG = """example:
   llama-corpus verify runs/sample/commoncrawl
@@ -34,8 +35,7 @@ def add_parsers(subparsers: argparse._SubParsersAction[argparse.ArgumentParser])
 
 
 def _verify(args: argparse.Namespace, beam_args: list[str]) -> int:
-    if beam_args:
-        raise UserError(f"unknown option: {' '.join(beam_args)}")
+    options.refuse_more(beam_args)
     problems = find_problems(args.run_folder)
     for problem in problems:
         print(problem)

@@ -5,6 +5,7 @@ In: an opened run. Out: for a reason against documents, the columns that it look
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from corpus.review.runs import OpenedRun
@@ -59,6 +60,14 @@ class Thresholds:
             return (Threshold("perplexity_v1", f"none for {language}; kept: {kept}"),)
         head, middle = cutoffs["head"], cutoffs["middle"]
         return (Threshold("perplexity_v1", f"head < {head:g} ≤ middle < {middle:g} ≤ tail; kept: {kept}"),)
+
+
+def passes(check: Mapping[str, Any], value: float | None) -> bool | None:
+    """Whether a value keeps to a `corpus.rules.Check` as settings hold it; None where it was not measured."""
+    if value is None:
+        return None
+    beyond = check["sign"] * (value - check["limit"])
+    return bool(beyond < 0 if check["strict"] else beyond <= 0)
 
 
 def limit_of(check: dict[str, Any]) -> str:

@@ -20,7 +20,11 @@ from corpus.errors import UserError
 from pipelines.engines import launch
 
 _CONNECT_SECONDS = 5.0
-_SPARK_PORT, _FLINK_PORT = 7077, 8081
+# Of an engine: the flag for its address, the usual port, how an address looks.
+_MASTERS = {
+    "spark": ("--spark_master_url", 7077, "spark://HOST:7077"),
+    "flink": ("--flink_master", 8081, "HOST:8081, or [local]"),
+}
 # Engines whose address stands for "in the job server itself".
 _EMBEDDED = ("[local]", "[auto]")
 
@@ -98,21 +102,16 @@ def _program(args: list[str], flag: str, name: str, engine: str) -> list[str]:
 
 def _cluster(runner: str, args: list[str]) -> None:
     """Check that the engine itself answers, where it is not in the job server."""
-    flag = f"--{runner}_master_url" if runner == "spark" else "--flink_master"
+    flag, port, example = _MASTERS[runner]
     master = _value(args, flag)
     if not master:
-        example = "spark://HOST:7077" if runner == "spark" else "HOST:8081, or [local]"
         raise UserError(f"--runner {runner} needs {flag}: {example}")
     if runner == "spark" and not master.startswith("spark://"):
         return  # local[N], yarn, k8s://…: Spark's own to check
     if master in _EMBEDDED:
         return
-    hosts = master.removeprefix("spark://").split(",") if runner == "spark" else [master]
-    failures = [
-        why
-        for host in hosts
-        if (why := _unreachable(host, _SPARK_PORT if runner == "spark" else _FLINK_PORT))
-    ]
+    hosts = master.removeprefix("spark://").split(",")  # Spark's may be several
+    failures = [why for host in hosts if (why := _unreachable(host, port))]
     if len(failures) == len(hosts):
         raise UserError(f"no {runner.title()} master answers at {master} ({flag}): {'; '.join(failures)}")
 

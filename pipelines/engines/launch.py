@@ -15,11 +15,16 @@ PROGRAM = "LLAMA_CORPUS_LAUNCH"
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
-def main() -> None:
-    """Become the program."""
+def die_with_parent() -> None:
+    """Ask the kernel to kill this process when the thread that started it is gone (Linux)."""
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
+
+
+def main() -> None:
+    """Become the program."""
+    die_with_parent()
     os.execvp(os.environ[PROGRAM], [os.environ[PROGRAM], *sys.argv[1:]])
 
 

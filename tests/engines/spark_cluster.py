@@ -11,7 +11,6 @@ the flags to use, and stops it at Ctrl-C.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import signal
 import socket
@@ -25,10 +24,11 @@ from pathlib import Path
 
 import requests
 
+from pipelines.engines.launch import die_with_parent
+
 WORKERS = 2
 _SECONDS = 120.0
 _HOST = "127.0.0.1"
-_PR_SET_PDEATHSIG = 1  # prctl(2)
 _POOL = "apache_beam.runners.worker.worker_pool_main"
 
 
@@ -165,11 +165,6 @@ SHORT_RUNS = tuple(
     f"--job_server_jvm_property={option}"
     for option in (*_LITTLE_JAVA, f"-Dspark.executor.extraJavaOptions={' '.join(_LITTLE_JAVA)}")
 )
-
-
-def die_with_parent() -> None:
-    """Ask the kernel to kill this process when the one that started it is gone (Linux)."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def free_port() -> int:

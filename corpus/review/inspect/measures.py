@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from corpus.build import verdicts
 from corpus.exchange import open_parquet
 from corpus.review.inspect.search import Match
-from corpus.review.thresholds import Thresholds
+from corpus.review.thresholds import Thresholds, passes
 
 
 class Measure(NamedTuple):
@@ -101,9 +101,6 @@ def _duplicates(match: Match) -> Iterator[Measure]:
 
 
 def _check(check: dict[str, Any], row: dict[str, Any], thresholds: Thresholds) -> Measure:
-    value, passed = row.get(check["column"]), None
-    if value is not None:
-        beyond = check["sign"] * (value - check["limit"])
-        passed = beyond < 0 if check["strict"] else beyond <= 0
+    value = row.get(check["column"])
     limit = ", ".join(threshold.limit for threshold in thresholds.of(check["reason"]))
-    return Measure(check["column"], value, limit, passed, check["reason"])
+    return Measure(check["column"], value, limit, passes(check, value), check["reason"])

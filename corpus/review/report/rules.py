@@ -13,9 +13,11 @@ from typing import Any, NamedTuple
 from corpus.decide import DUPLICATES
 from corpus.overlap.hosts import REASON as OTHER_SOURCE
 from corpus.review.runs import OpenedRun
+from corpus.review.thresholds import passes
 from corpus.tables import read_table
 
 _FIRST = ("removed", OTHER_SOURCE)
+_VERDICTS = {True: "passed", False: "failed", None: "not measured"}
 
 
 class Comparison(NamedTuple):
@@ -120,8 +122,8 @@ class Rules:
     def _check_steps(self, row: Mapping[str, Any]) -> Iterator[tuple[str, Comparison]]:
         for check in self.checks:
             value = row.get(check["column"])
-            measure, limit = in_words(check["column"]), _limit(check)
-            yield check["reason"], Comparison(measure, _shown(value), limit, _verdict(check, value))
+            measure, verdict = in_words(check["column"]), _VERDICTS[passes(check, value)]
+            yield check["reason"], Comparison(measure, _shown(value), _limit(check), verdict)
 
     def _crawl_steps(self, row: Mapping[str, Any]) -> Iterator[tuple[str, Comparison]]:
         settings, decide = self.settings, self.settings["decide"]
@@ -178,13 +180,6 @@ def rules_of(run: OpenedRun) -> Rules:
     block = (run.json("recipe.json") or {}).get(run.source) or {}
     settings = run.settings("decide") if "decide" in run.stages else {}
     return Rules(run.source, settings, block)
-
-
-def _verdict(check: Mapping[str, Any], value: float | None) -> str:
-    if value is None:
-        return "not measured"
-    beyond = check["sign"] * (value - check["limit"])
-    return "failed" if beyond > 0 or (check["strict"] and beyond == 0) else "passed"
 
 
 def in_words(column: str) -> str:
